@@ -1,0 +1,1 @@
+"""What a process must know before its first request; imports nothing of ours."""

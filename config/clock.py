@@ -1,0 +1,50 @@
+"""The only source of time: wall clock for records, monotonic clock for waiting.
+
+Every other module asks here, so that tests can move time in one place and a lint
+rule can forbid the raw calls elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+
+def now_ms() -> int:
+    """Return the wall clock in epoch milliseconds, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic() -> float:
+    """Return seconds of a clock that never goes back; only differences mean anything."""
+    return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Wait for ``seconds``; under gevent this yields to other requests."""
+    time.sleep(max(0.0, seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on the monotonic clock that every call below a request inherits."""
+
+    at: float
+
+    @classmethod
+    def after_ms(cls, milliseconds: float) -> Deadline:
+        """Return the deadline ``milliseconds`` from now."""
+        return cls(monotonic() + milliseconds / 1000)
+
+    def remaining_s(self) -> float:
+        """Return the seconds left; zero or less once the deadline has passed."""
+        return self.at - monotonic()
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.remaining_s() <= 0
+
+    def capped(self, seconds: float) -> float:
+        """Return the shorter of ``seconds`` and what is left, never below zero."""
+        return max(0.0, min(seconds, self.remaining_s()))

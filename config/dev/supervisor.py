@@ -1,0 +1,148 @@
+"""Run the Procfile: start, copy logs, restart what died, stop in order.
+
+One loop, no threads. Why not honcho: `docs/decisions/0002-own-supervisor.md`.
+"""
+
+from __future__ import annotations
+
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from config.clock import Deadline
+from config.clock import monotonic as now
+from config.dev.child import Child
+from config.dev.log_copy import say
+
+TICK_S = 0.1
+LATE_STOP_S = 2.0
+# The simulator answers running tasks to the end, Redis takes their last word.
+LATE = ("wechat", "redis")
+# Ends before the stack was ever healthy that mean: it will not come up.
+HOPELESS = 4
+TAIL_LINES = 12
+
+
+class StartFailed(Exception):
+    """A process does not come up; the text is for the person at the terminal."""
+
+
+class Supervisor:
+    """Owns every started process; `watch` returns when a stop was asked for."""
+
+    def __init__(self, root: Path, run_dir: Path, *, grace_s: float) -> None:
+        self._root = root
+        self._run_dir = run_dir
+        self._grace_s = grace_s
+        self._children: list[Child] = []
+        self._selector = selectors.DefaultSelector()
+        self._guard = _start_guard(root, run_dir)
+        self._asked = 0
+        self.ready = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether Ctrl-C or SIGTERM has come."""
+        return self._asked > 0
+
+    def ask_to_stop(self, *_signal: object) -> None:
+        """Signal handler: the first asks politely, the second ends the patience."""
+        self._asked += 1
+
+    def add(self, child: Child) -> None:
+        """Start one more process and keep it alive from now on."""
+        self._children.append(child)
+        self._start(child)
+
+    def watch(self, done: Callable[[], bool] = lambda: False) -> None:
+        """Keep all alive until ``done`` or a stop; raises StartFailed before ready."""
+        while not self.stopping and not done():
+            self._tick(restart=True)
+
+    def stop(self) -> None:
+        """Stop all: main processes first and politely, Redis last."""
+        for path in (self._run_dir / "ready", self._run_dir / "redis_url"):
+            path.unlink(missing_ok=True)
+        early = [child for child in self._children if child.name not in LATE]
+        self._stop(early, self._grace_s)
+        for name in LATE:
+            late = [child for child in self._children if child.name == name]
+            self._stop(late, LATE_STOP_S)
+        for child in self._children:
+            child.log.close()
+        for path in self._run_dir.glob("*.alive"):
+            path.unlink(missing_ok=True)
+        self._tell_guard("bye")
+        self._guard.wait()
+
+    def _stop(self, children: Iterable[Child], grace_s: float) -> None:
+        running = [child for child in children if child.running]
+        for child in running:
+            child.signal_leader(signal.SIGTERM)
+        deadline = Deadline.after_ms(grace_s * 1000)
+        while any(child.running for child in running) and not deadline.expired:
+            self._tick(restart=False)
+            if self._asked > 1:
+                break
+        for child in running:
+            if child.running:
+                say(f"{child.name} did not stop in {grace_s:g} s: killed")
+            child.signal_group(signal.SIGKILL)
+        while any(child.running for child in running):
+            self._tick(restart=False)
+
+    def _tick(self, *, restart: bool) -> None:
+        for key, _events in self._selector.select(TICK_S):
+            child: Child = key.data
+            if not child.read():
+                self._forget(child)
+        for child in self._children:
+            code = child.ended()
+            if code is not None:
+                self._bury(child, code, restart=restart)
+            elif restart and not child.running and now() >= child.due_at:
+                self._start(child)
+
+    def _start(self, child: Child) -> None:
+        pid = child.start(self._root)
+        self._tell_guard(f"{'=' if child.name in LATE else '+'}{pid}")
+        self._selector.register(child.output, selectors.EVENT_READ, child)
+
+    def _forget(self, child: Child) -> None:
+        if child.output in self._selector.get_map():
+            self._selector.unregister(child.output)
+
+    def _bury(self, child: Child, code: int, *, restart: bool) -> None:
+        self._forget(child)
+        self._tell_guard(f"-{child.bury()}")
+        if not restart:
+            return
+        if not self.ready and child.ends >= HOPELESS:
+            tail = child.log.tail(TAIL_LINES)
+            raise StartFailed(
+                f"{child.name} does not start (exit code {code}):\n{tail}"
+            )
+        say(f"{child.name} ended with {code}: starting it again")
+
+    def _tell_guard(self, word: str) -> None:
+        if self._guard.stdin is not None:
+            try:
+                self._guard.stdin.write(f"{word}\n".encode())
+                self._guard.stdin.flush()
+            except OSError:
+                # Somebody killed the guard: all goes on, only unguarded.
+                say("the guard is gone; stop with Ctrl-C, not with SIGKILL")
+                self._guard.stdin = None
+
+
+def _start_guard(root: Path, run_dir: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "config.dev.guard", str(run_dir)],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )

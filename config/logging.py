@@ -1,0 +1,234 @@
+"""One JSON line per event on standard output, for us and for every library.
+
+Foreign loggers (celery, gunicorn, kombu, alembic) go through the same pipe, so
+`config/redaction.py` sees all of it. Under `make run` the runner copies the lines
+to ``VAR_DIR/log/<process>.log``; in containers standard output is all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import orjson
+import structlog
+
+from config.clock import now_ms
+from config.redaction import redact
+from config.setting_tree import Settings
+
+Event = MutableMapping[str, Any]
+Processor = Callable[[Any, str, Event], Event]
+
+# A pipe writes up to this many bytes in one piece; a longer line of one process
+# could be torn by another's.
+LINE_BYTES = 4096
+SHORT_TEXT = 200
+TRACE_TAIL = 2000
+
+# Their "received" and "succeeded" lines repeat ours and print return values.
+QUIET = (
+    "celery.app.trace",
+    "celery.worker.strategy",
+    "celery.redirected",
+    "kombu",
+    "amqp",
+    "urllib3",
+    "tornado.access",
+    "sqlalchemy",
+    "asyncio",
+)
+
+
+class LineSink:
+    """Writes whole lines to a file descriptor and never raises.
+
+    A full disk or a closed pipe must not fail a request: the line is dropped and
+    counted in ``dropped``.
+    """
+
+    def __init__(self, descriptor: int = 1) -> None:
+        self.descriptor = descriptor
+        self.dropped = 0
+
+    def write(self, line: bytes) -> None:
+        """Write one line that ends in a line end."""
+        try:
+            os.write(self.descriptor, line)
+        except OSError:
+            self.dropped += 1
+
+
+class _NamedSink:
+    """The logger structlog ends in: a sink that knows the module's name."""
+
+    def __init__(self, sink: LineSink, name: str) -> None:
+        self.name = name
+        self.msg = sink.write
+        self.debug = self.info = self.warning = sink.write
+        self.error = self.critical = sink.write
+
+
+class _PipeHandler(logging.Handler):
+    """Turns records of the standard library into events of our pipe."""
+
+    def __init__(self, processors: list[Processor], sink: LineSink) -> None:
+        super().__init__()
+        self._processors = processors
+        self._sink = sink
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send one record through the processors; never raises."""
+        try:
+            level = record.levelname.lower()
+            event: Any = {
+                "event": record.getMessage(),
+                "logger": record.name,
+                "level": level,
+            }
+            if record.exc_info:
+                event["exc_info"] = record.exc_info
+            for processor in self._processors:
+                event = processor(None, level, event)
+            self._sink.write(event)
+        except Exception:  # noqa: BLE001 (a log line must never fail its caller)
+            self._sink.dropped += 1
+
+
+def configure_logging(
+    settings: Settings, process: str, *, sink: LineSink | None = None
+) -> None:
+    """Send all logs of this process through the one pipe; may be called again.
+
+    ``process`` is the name in the Procfile and appears in every line.
+    """
+    chosen = sink or LineSink()
+    render = _render_json if settings.logs.format == "json" else _console()
+    processors: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        _stamp(process),
+        _write_exception,
+        redact,
+        render,
+    ]
+    level = logging.getLevelNamesMapping()[settings.logs.level.upper()]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *names: _NamedSink(chosen, *names),
+        # Tests configure more than once and must not meet the first pipe again.
+        cache_logger_on_first_use=settings.env != "test",
+    )
+    _catch_foreign(_PipeHandler(processors, chosen), level)
+
+
+def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """Return the logger of a module; usable before `configure_logging`."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
+    return logger
+
+
+def bind_context(**ids: str | int | None) -> None:
+    """Add ids (request_id, task_id, app_id, user_id) to every later line.
+
+    The binding belongs to the running request or task, not to the process.
+    """
+    structlog.contextvars.bind_contextvars(
+        **{name: value for name, value in ids.items() if value is not None}
+    )
+
+
+def clear_context() -> None:
+    """Forget the ids; called at the doors before the next request or task."""
+    structlog.contextvars.clear_contextvars()
+
+
+def _catch_foreign(handler: logging.Handler, level: int) -> None:
+    # Python prints a traceback to stderr when a handler fails, unredacted.
+    logging.raiseExceptions = False
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger("uncaught").critical(
+        "process failed", exc_info=(kind, error, trace)
+    )
+
+
+def _stamp(process: str) -> Processor:
+    def stamp(logger: object, _method: str, event: Event) -> Event:
+        moment = datetime.fromtimestamp(now_ms() / 1000, UTC)
+        event["time"] = moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+        if isinstance(logger, _NamedSink):
+            event["logger"] = logger.name
+        event["process"] = process
+        event["pid"] = os.getpid()
+        return event
+
+    return stamp
+
+
+def _write_exception(_logger: object, _method: str, event: Event) -> Event:
+    """Replace ``exc_info`` by its text; the redaction after it reads the text."""
+    given = event.pop("exc_info", None)
+    if not given:
+        return event
+    if isinstance(given, BaseException):
+        given = (type(given), given, given.__traceback__)
+    elif given is True:
+        given = sys.exc_info()
+    event["exception"] = "".join(traceback.format_exception(*given)).rstrip()
+    return event
+
+
+def _render_json(_logger: object, _method: str, event: Event) -> Any:  # noqa: ANN401
+    line = orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    if len(line) <= LINE_BYTES:
+        return line
+    return orjson.dumps(
+        _shortened(event), default=str, option=orjson.OPT_APPEND_NEWLINE
+    )
+
+
+def _shortened(event: Event) -> dict[str, object]:
+    short: dict[str, object] = {}
+    for key, value in event.items():
+        plain = isinstance(value, int | float | None)
+        short[key] = value if plain else str(value)[:SHORT_TEXT]
+    if isinstance(text := event.get("exception"), str):
+        # The end names the error; the beginning is the server's own frames.
+        short["exception"] = text[-TRACE_TAIL:]
+    return short
+
+
+def _console() -> Any:  # noqa: ANN401 (structlog's own renderers are untyped)
+    """Render for eyes; line ends inside a value cannot begin a line of their own."""
+    renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
+
+    def render(logger: object, method: str, event: Event) -> bytes:
+        trace = event.pop("exception", None)
+        for key, value in event.items():
+            if isinstance(value, str):
+                event[key] = value.replace("\r", "\\r").replace("\n", "\\n")
+        if trace:
+            event["exception"] = trace
+        return str(renderer(logger, method, event)).encode() + b"\n"
+
+    return render

@@ -1,0 +1,105 @@
+"""Every Prometheus metric of the project, declared once; no I/O and no ids in labels.
+
+Whoever counts imports the object from here. Figures that are read at scrape time
+(journal lag, queue lengths, outbox states) are made by `web/ops_metrics.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# Edges follow the promises: 1-60 ms for our own work, up to the longest deadline.
+_REQUEST_BUCKETS: Final = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.06, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0,
+)  # fmt: skip
+_UPSTREAM_BUCKETS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_TASK_BUCKETS: Final = (0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 45.0, 60.0)
+_BATCH_BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 200, 500)
+
+# web: the public and the internal listener
+HTTP_REQUESTS: Final = Counter(
+    "kuaida_http_requests", "Answers by route template.", ("route", "method", "status")
+)
+HTTP_SECONDS: Final = Histogram(
+    "kuaida_http_seconds", "Time to answer.", ("route",), buckets=_REQUEST_BUCKETS
+)
+HTTP_ERRORS: Final = Counter(
+    "kuaida_http_errors", "Error answers by reason of the contract.", ("reason",)
+)
+LOGINS: Final = Counter("kuaida_logins", "Login attempts by outcome.", ("outcome",))
+RATE_LIMITED: Final = Counter(
+    "kuaida_rate_limited", "Requests refused by a limit.", ("limit",)
+)
+SESSIONS_HEALED: Final = Counter(
+    "kuaida_sessions_healed", "Sessions found missing in a store and written again."
+)
+
+# wechat
+WECHAT_CALLS: Final = Counter(
+    "kuaida_wechat_calls", "Calls to WeChat by outcome.", ("path", "errcode")
+)
+WECHAT_SECONDS: Final = Histogram(
+    "kuaida_wechat_seconds", "Time of a WeChat call.", ("path",),
+    buckets=_UPSTREAM_BUCKETS,
+)  # fmt: skip
+BREAKER_OPEN: Final = Gauge(
+    "kuaida_wechat_breaker_open",
+    "1 while calls to this path are refused locally.",
+    ("path",),
+    multiprocess_mode="livemax",
+)
+WECHAT_TOKEN_REFRESHES: Final = Counter(
+    "kuaida_wechat_token_refreshes", "Access token fetches by outcome.", ("outcome",)
+)
+
+# models/stores
+REDIS_FAILURES: Final = Counter(
+    "kuaida_redis_failures", "Calls without a usable reply, by cause.", ("cause",)
+)
+REDIS_BREAKER_OPEN: Final = Gauge(
+    "kuaida_redis_breaker_open",
+    "1 while Redis is not asked because it failed repeatedly.",
+    multiprocess_mode="livemax",
+)
+CACHE: Final = Counter(
+    "kuaida_cache",
+    "Cache reads: hit, miss, negative, error.",
+    ("cache", "outcome"),
+)
+
+# journals and relay
+JOURNAL_ADDED: Final = Counter(
+    "kuaida_journal_added", "Records written to a journal.", ("journal",)
+)
+RELAY_SENT: Final = Counter(
+    "kuaida_relay_sent", "Records handed to Celery.", ("journal",)
+)
+RELAY_RESENT: Final = Counter(
+    "kuaida_relay_resent", "Records handed over again, unfinished.", ("journal",)
+)
+RELAY_FAILURES: Final = Counter(
+    "kuaida_relay_failures", "Relay rounds that failed, by cause.", ("journal", "cause")
+)
+OUTBOX_DEAD: Final = Counter("kuaida_outbox_dead", "Rows retired after their attempts.")
+LOGINS_POISONED: Final = Counter(
+    "kuaida_logins_poisoned", "Login entries set aside because they cannot be stored."
+)
+
+# tasks and the clock
+TASK_RUNS: Final = Counter(
+    "kuaida_task_runs", "Task runs by outcome.", ("task", "outcome")
+)
+TASK_SECONDS: Final = Histogram(
+    "kuaida_task_seconds", "Time of a task run.", ("task",), buckets=_TASK_BUCKETS
+)
+WORKER_REFUSED: Final = Counter(
+    "kuaida_worker_refused", "Messages that are none of ours, by reason.", ("reason",)
+)
+ENRICHED_BATCH: Final = Histogram(
+    "kuaida_enriched_batch", "Logins written by one task.", buckets=_BATCH_BUCKETS
+)
+SLOT_RUNS: Final = Counter(
+    "kuaida_slot_runs", "Scheduled runs by outcome.", ("job", "outcome")
+)

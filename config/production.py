@@ -1,0 +1,70 @@
+"""What production refuses: samples, open doors and stores that cannot carry it.
+
+Called by `config/settings.py` once every single setting is legal by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.secrets import looks_like_sample
+from config.setting_group import LOOPBACK, url_scheme
+from config.setting_tree import Settings
+from config.wechat_settings import DEMO_APP_ID
+
+MIN_TOKEN = 32
+MIN_PASSWORD = 12
+
+
+def production_faults(settings: Settings) -> list[str]:
+    """Return every reason why ``settings`` may not serve real users."""
+    return [
+        *_secret_faults(settings),
+        *_store_faults(settings),
+        *_flower_faults(settings),
+        *_wechat_faults(settings),
+    ]
+
+
+def _secret_faults(settings: Settings) -> Iterator[str]:
+    secrets = settings.secrets
+    keys = {"JWT_KEY": secrets.jwt_key, "DATA_KEY": secrets.data_key}
+    keys["ID_KEY"] = secrets.id_key
+    for name, key in keys.items():
+        if looks_like_sample(key.hex()):
+            yield f"{name} is a sample: draw it at random"
+    if len(set(keys.values())) < len(keys):
+        yield "JWT_KEY, DATA_KEY and ID_KEY must differ: one key, one purpose"
+    token = secrets.admin_token.get_secret_value()
+    if len(token) < MIN_TOKEN or looks_like_sample(token):
+        yield f"ADMIN_TOKEN must be at least {MIN_TOKEN} random characters"
+
+
+def _store_faults(settings: Settings) -> Iterator[str]:
+    if url_scheme(settings.database.url) == "sqlite":
+        yield "DATABASE_URL is SQLite, which has one writer: use MySQL or MariaDB"
+    if settings.logs.debug:
+        yield "DEBUG must be off: it shows source code to strangers"
+    if not settings.limits.enabled:
+        yield "RATE_LIMITS=off leaves the login open to floods"
+
+
+def _flower_faults(settings: Settings) -> Iterator[str]:
+    flower = settings.flower
+    password = settings.secrets.flower_login.get_secret_value().partition(":")[2]
+    if not flower.read_only:
+        yield "FLOWER_READ_ONLY must be true: Flower can stop workers otherwise"
+    if len(password) < MIN_PASSWORD or looks_like_sample(password):
+        yield f"FLOWER_LOGIN needs a random password of {MIN_PASSWORD} characters"
+    if flower.host not in LOOPBACK and not flower.allow_remote:
+        yield "FLOWER_HOST is not loopback: set FLOWER_ALLOW_REMOTE=true if meant"
+
+
+def _wechat_faults(settings: Settings) -> Iterator[str]:
+    if url_scheme(settings.wechat.api_base) != "https":
+        yield "WECHAT_API_BASE must be https: http is the simulator"
+    for app in settings.wechat.apps:
+        if app.app_id == DEMO_APP_ID:
+            yield "WECHAT_APPS must list your mini-programs, not the demo app"
+        elif looks_like_sample(app.secret.get_secret_value()):
+            yield f"WECHAT_APPS: the secret of {app.app_id} is a sample"

@@ -1,0 +1,56 @@
+"""The whole tree of settings, as the rest of the house sees it.
+
+Filled by `config/settings.py`; judged for production by `config/production.py`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from config.limit_settings import LimitSettings
+from config.process_settings import (
+    FlowerSettings,
+    HttpSettings,
+    LogSettings,
+    RunnerSettings,
+)
+from config.secrets import SecretSettings
+from config.store_settings import DatabaseSettings, RedisSettings
+from config.wechat_settings import WeChatSettings
+from config.work_settings import CelerySettings, JournalSettings, TokenSettings
+
+Environment = Literal["dev", "test", "production"]
+
+
+class Settings(BaseModel):
+    """Everything a process was told; frozen, passed to factories."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    env: Environment
+    var_dir: Path
+    database: DatabaseSettings
+    redis: RedisSettings
+    wechat: WeChatSettings
+    tokens: TokenSettings
+    limits: LimitSettings
+    http: HttpSettings
+    journal: JournalSettings
+    celery: CelerySettings
+    logs: LogSettings
+    secrets: SecretSettings
+    flower: FlowerSettings
+    runner: RunnerSettings
+
+    @property
+    def production(self) -> bool:
+        """Whether this installation serves real users."""
+        return self.env == "production"
+
+    @property
+    def run_dir(self) -> Path:
+        """Folder of process ids, heartbeats and the ready mark."""
+        return self.var_dir / "run"

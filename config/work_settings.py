@@ -1,0 +1,261 @@
+"""Settings of the work: tokens, journals, and Celery's limits."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from config.setting_group import SettingGroup
+
+
+class TokenSettings(SettingGroup):
+    """Tokens and sessions."""
+
+    access_s: int = Field(
+        900,
+        alias="ACCESS_TOKEN_S",
+        ge=1,
+        le=900,
+        description="Life of an access token in seconds; 15 minutes at most, because "
+        "it is believed without a look-up.",
+    )
+    refresh_s: int = Field(
+        2_592_000,
+        alias="REFRESH_TOKEN_S",
+        ge=60,
+        description="Life of a refresh token in seconds (30 days).",
+    )
+    grace_s: int = Field(
+        10,
+        alias="REFRESH_GRACE_S",
+        ge=0,
+        le=60,
+        description="Seconds in which a used refresh token still gives its successor: "
+        "phones lose answers.",
+    )
+    leeway_s: int = Field(
+        30,
+        alias="TOKEN_LEEWAY_S",
+        ge=0,
+        le=120,
+        description="Seconds our own machines' clocks may differ.",
+    )
+    issuer: str = Field(
+        "kuaida", alias="TOKEN_ISSUER", min_length=1, description="Claim iss."
+    )
+    audience: str = Field(
+        "kuaida-client", alias="TOKEN_AUDIENCE", min_length=1, description="Claim aud."
+    )
+    key_id: str = Field(
+        "k1",
+        alias="TOKEN_KEY_ID",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="Header kid of the key that signs.",
+    )
+    session_key_s: int = Field(
+        259_200,
+        alias="SESSION_KEY_S",
+        ge=60,
+        description="Life of the sealed session_key in Redis in seconds (3 days, what "
+        "WeChat keeps one for at most).",
+    )
+    code_life_s: int = Field(
+        300,
+        alias="CODE_LIFE_S",
+        ge=1,
+        description="Life of a login code in seconds (WeChat's five minutes).",
+    )
+
+
+class JournalSettings(SettingGroup):
+    """The outbox, the login stream and what stays how long."""
+
+    resend_after_s: int = Field(
+        30,
+        alias="RESEND_AFTER_S",
+        ge=1,
+        description="Seconds after which unfinished work is sent again.",
+    )
+    lease_s: int = Field(
+        90,
+        alias="TASK_LEASE_S",
+        ge=1,
+        description="Seconds a task owns its row; above Celery's hard limit.",
+    )
+    max_attempts: int = Field(
+        5,
+        alias="MAX_ATTEMPTS",
+        ge=1,
+        description="Attempts before a row is set aside as dead with its cause.",
+    )
+    retry_first_s: float = Field(
+        1.0,
+        alias="RETRY_FIRST_S",
+        gt=0,
+        description="Seconds before the second attempt; doubles with each, jittered.",
+    )
+    retry_most_s: float = Field(
+        60.0,
+        alias="RETRY_MOST_S",
+        gt=0,
+        description="Longest wait in seconds before another attempt.",
+    )
+    batch: int = Field(
+        200,
+        alias="RELAY_BATCH",
+        ge=1,
+        le=1000,
+        description="Rows or logins the relay takes at once.",
+    )
+    linger_ms: int = Field(
+        50,
+        alias="RELAY_LINGER_MS",
+        ge=0,
+        description="Milliseconds the relay waits for a batch of logins to fill.",
+    )
+    poll_s: float = Field(
+        1.0,
+        alias="RELAY_POLL_S",
+        gt=0,
+        description="Seconds between looks at the outbox when no commit wakes it.",
+    )
+    logins_in_flight: int = Field(
+        4000,
+        alias="LOGINS_IN_FLIGHT",
+        ge=1,
+        description="Logins handed to tasks and not finished; more wait in the stream, "
+        "so that a slow database does not fill the broker.",
+    )
+    user_cache_s: int = Field(
+        600,
+        alias="USER_CACHE_S",
+        ge=1,
+        description="Life of a cached user in seconds, jittered by a tenth.",
+    )
+    negative_cache_s: int = Field(
+        30,
+        alias="NEGATIVE_CACHE_S",
+        ge=1,
+        description="Seconds a user that does not exist is remembered as such.",
+    )
+    retention_days: int = Field(
+        7,
+        alias="RETENTION_DAYS",
+        ge=1,
+        description="Days that finished journal rows and done marks are kept.",
+    )
+    login_history_days: int = Field(
+        180,
+        alias="LOGIN_HISTORY_DAYS",
+        ge=1,
+        description="Days of login history (Chinese law asks for six months of logs).",
+    )
+
+
+class CelerySettings(SettingGroup):
+    """How workers work; `config/celery.py` turns this into Celery's own names."""
+
+    concurrency: int = Field(
+        2,
+        alias="WORKER_CONCURRENCY",
+        ge=1,
+        le=64,
+        description="Processes of the worker; one per core.",
+    )
+    notifier_threads: int = Field(
+        8,
+        alias="NOTIFIER_THREADS",
+        ge=1,
+        le=256,
+        description="Threads of the notifier, which mostly waits for WeChat.",
+    )
+    hard_limit_s: int = Field(
+        60, alias="TASK_HARD_LIMIT_S", ge=2, description="Seconds, then killed."
+    )
+    soft_limit_s: int = Field(
+        45, alias="TASK_SOFT_LIMIT_S", ge=1, description="Seconds, then interrupted."
+    )
+    visibility_timeout_s: int = Field(
+        300,
+        alias="VISIBILITY_TIMEOUT_S",
+        ge=10,
+        description="Seconds until Redis gives an unacknowledged message to another "
+        "worker: five times the hard limit.",
+    )
+    max_tasks_per_child: int = Field(
+        2000,
+        alias="MAX_TASKS_PER_CHILD",
+        ge=1,
+        description="Tasks after which a worker process is replaced (leaks).",
+    )
+    max_child_memory_kb: int = Field(
+        200_000,
+        alias="MAX_CHILD_MEMORY_KB",
+        ge=50_000,
+        description="Kilobytes after which a worker process is replaced.",
+    )
+    soft_shutdown_s: float = Field(
+        20.0,
+        alias="SOFT_SHUTDOWN_S",
+        ge=0,
+        description="Seconds a task may run on before a cold stop puts it back.",
+    )
+    lost_retries: int = Field(
+        3,
+        alias="LOST_RETRIES",
+        ge=0,
+        le=10,
+        description="Repeats of a task whose process died; without a bound one bad "
+        "message kills workers for ever.",
+    )
+    lost_retry_delay_s: int = Field(
+        5, alias="LOST_RETRY_DELAY_S", ge=1, description="Seconds before such a repeat."
+    )
+    broker_timeout_s: float = Field(
+        10.0,
+        alias="BROKER_TIMEOUT_S",
+        gt=1,
+        description="Seconds a worker waits for the broker; above the 1 s its "
+        "blocking read may take. Unset, a frozen broker blocks for ever.",
+    )
+    broker_connect_timeout_s: float = Field(
+        2.0,
+        alias="BROKER_CONNECT_TIMEOUT_S",
+        gt=0,
+        description="Seconds to open a connection to the broker.",
+    )
+    publish_timeout_s: float = Field(
+        2.0,
+        alias="PUBLISH_TIMEOUT_S",
+        gt=0,
+        description="Seconds the relay waits for a broker connection of the pool.",
+    )
+    health_check_s: int = Field(
+        10,
+        alias="BROKER_HEALTH_CHECK_S",
+        ge=1,
+        description="Seconds between probes of a silent broker connection.",
+    )
+    result_days: int = Field(
+        1,
+        alias="RESULT_DAYS",
+        ge=1,
+        description="Days that Celery results kept for operators stay in SQL.",
+    )
+    beat_interval_s: float = Field(
+        5.0,
+        alias="BEAT_INTERVAL_S",
+        gt=0,
+        description="Longest sleep of beat in seconds, so that it notices a stepped "
+        "clock.",
+    )
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> CelerySettings:
+        limits = (self.soft_limit_s, self.hard_limit_s, self.visibility_timeout_s)
+        if not limits[0] < limits[1] < limits[2]:
+            message = (
+                "TASK_SOFT_LIMIT_S < TASK_HARD_LIMIT_S < VISIBILITY_TIMEOUT_S must "
+                "hold, or a running task is handed to a second worker"
+            )
+            raise ValueError(message)
+        return self

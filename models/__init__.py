@@ -1,0 +1,1 @@
+"""All state, SQL and Redis, and the rules about it; knows no HTTP and no Celery."""

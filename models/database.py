@@ -1,0 +1,143 @@
+"""The SQL engine and the unit of work: the only place that commits.
+
+Neighbours: `models/outbox.py` and `models/user_events.py` are written through the
+unit of work, so that an effect and its consequences share one commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from models.engine import create_database_engine, error_code
+from models.errors import DatabaseUnavailable
+from models.outbox import NewWork, add_event, add_work
+from models.user_events import append_user_events
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from config.settings import Settings
+    from models.events import Event
+
+T = TypeVar("T")
+
+# Deadlock, lock wait timeout: the whole transaction may simply run again.
+RETRIABLE = frozenset({1205, 1213})
+TRANSACTION_ATTEMPTS = 5
+
+
+class UnitOfWork:
+    """One transaction: rows, outbox rows and events that commit or vanish together."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.wakes_relay = False
+
+    def enqueue(
+        self,
+        task: str,
+        subject_id: str,
+        *,
+        due_at: int | None = None,
+        payload: str | None = None,
+    ) -> str:
+        """Write an outbox row that makes ``task`` run once for ``subject_id``.
+
+        ``task`` is the import path of the task, ``due_at`` epoch milliseconds
+        (now when absent), ``payload`` sealed text for what no table holds yet.
+        Returns the row's id, which is the task's only argument.
+        """
+        self.wakes_relay = True
+        work = NewWork(task, subject_id, due_at=due_at, payload=payload)
+        return add_work(self.session, work)
+
+    def publish(self, event: Event) -> None:
+        """Append ``event`` to its user's sequence and hand it to the subscribers."""
+        self.wakes_relay = True
+        append_user_events(self.session, [event])
+        add_event(self.session, event.type, event.user_id)
+
+
+class Database:
+    """The engine of one process; forked children must call `after_fork`."""
+
+    def __init__(self, engine: Engine, wake_relay: Callable[[], None]) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(write=True)
+        self._wake_relay = wake_relay
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[UnitOfWork]:
+        """Open a transaction; commits at the end, rolls back on any exception.
+
+        Raises `DatabaseUnavailable` when the database does not answer in time.
+        """
+        with _translated(), Session(self._writer, expire_on_commit=False) as session:
+            work = UnitOfWork(session)
+            yield work
+            session.commit()
+        if work.wakes_relay:
+            self._wake_relay()
+
+    def transact(self, act: Callable[[UnitOfWork], T]) -> T:
+        """Run ``act`` in a unit of work, again after a deadlock or lock timeout."""
+        for attempt in range(1, TRANSACTION_ATTEMPTS + 1):
+            try:
+                with self.unit_of_work() as work:
+                    return act(work)
+            except DatabaseUnavailable as error:
+                if not _may_repeat(error) or attempt == TRANSACTION_ATTEMPTS:
+                    raise
+        raise AssertionError
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session that never commits."""
+        with _translated(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    def ping(self) -> None:
+        """Raise `DatabaseUnavailable` unless the database answers a trivial query."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
+
+    def after_fork(self) -> None:
+        """Forget the parent's connections without closing its sockets."""
+        self.engine.dispose(close=False)
+
+    def dispose(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def open_database(
+    settings: Settings, wake_relay: Callable[[], None] = lambda: None
+) -> Database:
+    """Return the database of ``settings``; ``wake_relay`` runs after outbox commits."""
+    return Database(create_database_engine(settings.database), wake_relay)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseUnavailable("no pooled connection came free") from error
+    except OperationalError as error:
+        raise DatabaseUnavailable(f"database error {error_code(error)}") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable("database connection lost") from error
+        raise
+
+
+def _may_repeat(error: DatabaseUnavailable) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and error_code(cause) in RETRIABLE

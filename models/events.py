@@ -1,0 +1,23 @@
+"""What can happen to a user, in the past tense, and the record of one such event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """Names of the public contract; clients see them on the event channel."""
+
+    LOGIN_ENRICHED = "login.enriched"
+    PROFILE_UPDATED = "profile.updated"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to ``user_id``; ``data`` holds ids and plain values."""
+
+    type: EventType
+    user_id: str
+    data: Mapping[str, object] = field(default_factory=dict)

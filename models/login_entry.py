@@ -1,0 +1,36 @@
+"""A journal entry: what a login or a refresh leaves for the enrichment to write."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from models.devices import DeviceInfo
+
+# As long as the columns: checked where an entry is read, since SQLite would not.
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Address = Annotated[str, msgspec.Meta(max_length=45)]
+EpochMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A journal entry: a login, or the rotation of a session's refresh token.
+
+    Holds ids and plain values only; openid and session_key stay in the sealed
+    blob of `models/stores/sessions.py`. Times are epoch milliseconds.
+    """
+
+    id: Id
+    kind: Literal["login", "refresh"]
+    user_id: Id
+    app_id: AppId
+    session_id: Id
+    at: EpochMs
+    expires_at: EpochMs
+    generation: Annotated[int, msgspec.Meta(ge=1, le=2**53)] = 1
+    has_unionid: bool = False
+    device: DeviceInfo | None = None
+    ip: Address | None = None
+    request_id: str | None = None

@@ -1,0 +1,51 @@
+"""Logins outside the Redis stream: as sealed text in the payload of an outbox row.
+
+Written by `web/services/login.py` while Redis is away and by `tasks/logins.py` for
+entries that cannot be stored; read by `tasks/logins.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+import msgspec
+
+from models.login_entry import LoginEntry
+from models.sealing import Sealer, Unsealable
+from models.stores.sessions import WeChatSecrets
+
+PURPOSE = "login-journal"
+
+_encoder = msgspec.json.Encoder()
+
+
+class JournaledLogin(msgspec.Struct, frozen=True):
+    """A login and what code2session told us, since no Redis holds the latter."""
+
+    entry: LoginEntry
+    secrets: WeChatSecrets
+
+
+def seal_login(sealer: Sealer, login: JournaledLogin) -> str:
+    """Return ``login`` as an outbox payload; its row's subject is the login's id."""
+    return seal_bytes(sealer, _encoder.encode(login), login.entry.id)
+
+
+def unseal_login(sealer: Sealer, payload: str, login_id: str) -> JournaledLogin:
+    """Return what `seal_login` sealed; raises Unsealable or msgspec.DecodeError."""
+    plain = unseal_bytes(sealer, payload, login_id)
+    return msgspec.json.decode(plain, type=JournaledLogin)
+
+
+def seal_bytes(sealer: Sealer, plain: bytes, subject_id: str) -> str:
+    """Return ``plain`` sealed for the row of ``subject_id``, as text."""
+    return base64.b64encode(sealer.seal(plain, subject_id)).decode()
+
+
+def unseal_bytes(sealer: Sealer, payload: str, subject_id: str) -> bytes:
+    """Return what `seal_bytes` sealed; raises Unsealable."""
+    try:
+        return sealer.unseal(base64.b64decode(payload, validate=True), subject_id)
+    except binascii.Error as error:
+        raise Unsealable("not base64") from error

@@ -1,0 +1,242 @@
+"""Login history, and the one place that writes a batch of logins into SQL.
+
+Logins arrive through the Redis stream (`models/stores/login_stream.py`) or, while
+Redis is away, through outbox rows; either way `record_logins` applies each of them
+exactly once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import Index, String, insert, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, upsert
+from models.devices import Device
+from models.events import Event, EventType
+from models.outbox import add_event, delete_by_id
+from models.sessions import Session
+from models.user_events import write_numbered
+from models.users import (
+    Identity,
+    Profile,
+    User,
+    new_user,
+    profile_of,
+    read_users,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sqlalchemy.orm import Session as SqlSession
+
+    from models.login_entry import LoginEntry
+
+
+class LoginEvent(Base):
+    """One login; its id is made at login, so a repeated message meets the key."""
+
+    __tablename__ = "login_events"
+    __table_args__ = (Index(None, "user_id", "at"), Index(None, "at"), TABLE_OPTIONS)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    user_id: Mapped[Id]
+    app_id: Mapped[AppId]
+    session_id: Mapped[Id]
+    device_id: Mapped[DeviceId | None]
+    ip: Mapped[str | None] = mapped_column(String(45))
+    at: Mapped[EpochMs]
+
+
+class IdentityRow(msgspec.Struct, frozen=True):
+    """The sealed identity of one user, ready to store."""
+
+    user_id: str
+    app_id: str
+    openid_hash: str
+    openid_sealed: bytes
+    unionid_hash: str | None = None
+    unionid_sealed: bytes | None = None
+
+
+def record_logins(
+    session: SqlSession,
+    entries: Sequence[LoginEntry],
+    open_identities: Callable[[Sequence[tuple[str, str]]], list[IdentityRow]],
+) -> list[Profile]:
+    """Write users, identities, devices, sessions and history of ``entries``.
+
+    Multi-row statements in key order. ``open_identities`` is asked for the
+    (app_id, user_id) pairs that have no identity row yet. Returns the profiles
+    of the users touched. A login already in the history changes nothing; a rival
+    that writes the same login meanwhile makes this raise IntegrityError: roll back
+    and run the batch again.
+    """
+    fresh = _not_recorded(session, entries)
+    if fresh:
+        _write_history(session, fresh)
+        _write_users(session, fresh)
+        _write_identities(session, fresh, open_identities)
+        _write_devices(session, fresh)
+    _write_sessions(session, entries)
+    users = read_users(session, list({entry.user_id for entry in entries}))
+    if fresh:
+        _publish(session, fresh, {user.id: user.event_seq for user in users})
+    return [profile_of(user) for user in users]
+
+
+def _not_recorded(
+    session: SqlSession, entries: Iterable[LoginEntry]
+) -> list[LoginEntry]:
+    logins = {entry.id: entry for entry in entries if entry.kind == "login"}
+    known = session.scalars(
+        select(LoginEvent.id).where(LoginEvent.id.in_(list(logins)))
+    )
+    for login_id in known:
+        del logins[login_id]
+    return sorted(logins.values(), key=lambda entry: entry.id)
+
+
+def _write_history(session: SqlSession, fresh: Sequence[LoginEntry]) -> None:
+    rows = [
+        {
+            "id": entry.id,
+            "user_id": entry.user_id,
+            "app_id": entry.app_id,
+            "session_id": entry.session_id,
+            "device_id": entry.device.id if entry.device else None,
+            "ip": entry.ip,
+            "at": entry.at,
+        }
+        for entry in fresh
+    ]
+    session.connection().execute(insert(LoginEvent), rows)
+
+
+def _write_users(session: SqlSession, fresh: Sequence[LoginEntry]) -> None:
+    by_user = defaultdict(list)
+    for entry in fresh:
+        by_user[entry.user_id].append(entry)
+    rows = []
+    for user_id, logins in sorted(by_user.items()):
+        row = new_user(user_id, logins[0].app_id, min(login.at for login in logins))
+        row["login_count"] = row["event_seq"] = len(logins)
+        row["last_login_at"] = row["updated_at"] = max(login.at for login in logins)
+        rows.append(row)
+    upsert(
+        session,
+        User.__table__,
+        rows,
+        {
+            "login_count": "add",
+            "event_seq": "add",
+            "last_login_at": "max",
+            "updated_at": "max",
+        },
+    )
+
+
+def _write_identities(
+    session: SqlSession,
+    fresh: Sequence[LoginEntry],
+    open_identities: Callable[[Sequence[tuple[str, str]]], list[IdentityRow]],
+) -> None:
+    wanted = {entry.user_id: entry for entry in fresh}
+    known = session.execute(
+        select(Identity.user_id, Identity.unionid_hash).where(
+            Identity.user_id.in_(list(wanted))
+        )
+    )
+    for user_id, unionid_hash in known:
+        if unionid_hash or not wanted[user_id].has_unionid:
+            del wanted[user_id]
+    if not wanted:
+        return
+    created_at = min(entry.at for entry in fresh)
+    found = open_identities(sorted((w.app_id, w.user_id) for w in wanted.values()))
+    rows = [{**msgspec.structs.asdict(row), "created_at": created_at} for row in found]
+    rows.sort(key=lambda row: (row["app_id"], row["openid_hash"]))
+    # A unionid may appear later for a known user: fill it in, never overwrite.
+    change = {"unionid_hash": "keep", "unionid_sealed": "keep"}
+    upsert(session, Identity.__table__, rows, change)
+
+
+def _write_devices(session: SqlSession, fresh: Sequence[LoginEntry]) -> None:
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in fresh:
+        if entry.device is None:
+            continue
+        first = rows.get((entry.user_id, entry.device.id), {}).get("first_seen_at")
+        rows[entry.user_id, entry.device.id] = {
+            "user_id": entry.user_id,
+            "device_id": entry.device.id,
+            "app_id": entry.app_id,
+            "model": entry.device.model,
+            "platform": entry.device.platform,
+            "system": entry.device.system,
+            "wechat_version": entry.device.wechat_version,
+            "first_seen_at": first or entry.at,
+            "last_seen_at": entry.at,
+        }
+    described = ("model", "platform", "system", "wechat_version")
+    change = {**dict.fromkeys(described, "set"), "last_seen_at": "max"}
+    upsert(session, Device.__table__, [rows[key] for key in sorted(rows)], change)
+
+
+def _write_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
+    rows: dict[str, dict[str, object]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.generation):
+        rows[entry.session_id] = {
+            **_session_row(entry),
+            "created_at": rows.get(entry.session_id, {}).get("created_at", entry.at),
+        }
+    newest = ("generation", "rotated_at", "last_seen_at", "expires_at")
+    upsert(
+        session,
+        Session.__table__,
+        [rows[key] for key in sorted(rows)],
+        dict.fromkeys(newest, "max"),
+    )
+
+
+def _session_row(entry: LoginEntry) -> dict[str, object]:
+    return {
+        "id": entry.session_id,
+        "user_id": entry.user_id,
+        "app_id": entry.app_id,
+        "device_id": entry.device.id if entry.device else None,
+        "ip": entry.ip,
+        "generation": entry.generation,
+        "rotated_at": entry.at,
+        "last_seen_at": entry.at,
+        "expires_at": entry.expires_at,
+        "revoked_at": None,
+    }
+
+
+def _publish(
+    session: SqlSession, fresh: Sequence[LoginEntry], numbers: Mapping[str, int]
+) -> None:
+    events = [
+        Event(
+            EventType.LOGIN_ENRICHED,
+            entry.user_id,
+            {"login_id": entry.id, "session_id": entry.session_id},
+        )
+        for entry in fresh
+    ]
+    write_numbered(session, events, numbers)
+    # One outbox row tells the subscribers about the whole batch.
+    add_event(session, EventType.LOGIN_ENRICHED, fresh[0].id)
+
+
+def prune(session: SqlSession, *, before: int, limit: int) -> int:
+    """Delete up to ``limit`` logins of the history older than ``before`` (epoch ms)."""
+    ids = session.scalars(
+        select(LoginEvent.id).where(LoginEvent.at < before).limit(limit)
+    ).all()
+    return delete_by_id(session, LoginEvent.id, ids)

@@ -1,0 +1,1 @@
+"""Schema migrations: the only source of the tables, on every database."""

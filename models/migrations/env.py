@@ -1,0 +1,36 @@
+"""Alembic's entry: migrates the database of the settings, or the one it is given."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from config.settings import load_settings
+from config.store_settings import DatabaseSettings
+from models.engine import create_database_engine
+from models.tables import METADATA
+
+
+def run() -> None:
+    """Run migrations over a connection of ours, SQLite in batch mode."""
+    url = context.config.get_main_option("sqlalchemy.url")
+    settings = (
+        DatabaseSettings.model_validate({"DATABASE_URL": url})
+        if url
+        else load_settings().database
+    )
+    engine = create_database_engine(settings)
+    writer = engine.execution_options(write=True)
+    with writer.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=METADATA,
+            compare_type=True,
+            render_as_batch=connection.dialect.name == "sqlite",
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+    engine.dispose()
+
+
+run()

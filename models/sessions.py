@@ -1,0 +1,129 @@
+"""Sessions in SQL: the truth about rotation and revocation.
+
+`models/stores/sessions.py` keeps the fast copy; this table answers when Redis is
+away or was wiped.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from sqlalchemy import BigInteger, Index, String, delete, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, database_now
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session as SqlSession
+
+    from models.login_entry import LoginEntry
+
+
+class Session(Base):
+    """One login on one device; ``generation`` counts refresh rotations."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"), TABLE_OPTIONS)
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    user_id: Mapped[Id]
+    app_id: Mapped[AppId]
+    device_id: Mapped[DeviceId | None]
+    ip: Mapped[str | None] = mapped_column(String(45))
+    generation: Mapped[int] = mapped_column(BigInteger)
+    rotated_at: Mapped[EpochMs]
+    created_at: Mapped[EpochMs]
+    last_seen_at: Mapped[EpochMs]
+    expires_at: Mapped[EpochMs]
+    revoked_at: Mapped[EpochMs | None]
+
+
+class Rotation(NamedTuple):
+    """What became of a presented refresh token; ``at`` is when (epoch ms)."""
+
+    outcome: Literal["rotated", "grace", "revoked", "reused", "unknown"]
+    generation: int = 0
+    at: int = 0
+
+
+def decide_rotation(
+    row: Session, presented: int, *, now: int, grace_ms: int
+) -> Rotation:
+    """Apply the rotation rule (RFC 9700 4.14.2, with a grace) to a locked row.
+
+    A generation above the row's is one that Redis issued and SQL has not heard
+    of yet; the signature proves it ours, so it counts as current.
+    """
+    if row.revoked_at is not None or row.expires_at <= now:
+        return Rotation("revoked")
+    if presented >= row.generation:
+        row.generation = presented + 1
+        row.rotated_at = row.last_seen_at = now
+        return Rotation("rotated", row.generation, now)
+    if presented == row.generation - 1 and now - row.rotated_at <= grace_ms:
+        return Rotation("grace", row.generation, row.rotated_at)
+    row.revoked_at = now
+    return Rotation("reused")
+
+
+def find_state(
+    session: SqlSession, session_id: str
+) -> Literal["live", "revoked"] | None:
+    """Return whether the session may be used, None when there is no row."""
+    row = session.get(Session, session_id)
+    if row is None:
+        return None
+    spent = row.revoked_at is not None or row.expires_at <= database_now(session)
+    return "revoked" if spent else "live"
+
+
+def lock(session: SqlSession, session_id: str) -> Session | None:
+    """Return the row locked until the transaction ends, None when there is none."""
+    return session.get(Session, session_id, with_for_update=True)
+
+
+def list_live_ids(session: SqlSession, user_id: str) -> list[str]:
+    """Return the ids of the user's sessions that are not revoked."""
+    found = select(Session.id).where(
+        Session.user_id == user_id, Session.revoked_at.is_(None)
+    )
+    return list(session.scalars(found))
+
+
+def revoke(session: SqlSession, session_ids: Sequence[str]) -> int:
+    """Revoke the live ones of ``session_ids``; returns how many were live."""
+    result = session.execute(
+        update(Session)
+        .where(Session.id.in_(session_ids), Session.revoked_at.is_(None))
+        .values(revoked_at=database_now(session))
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def insert_session(session: SqlSession, entry: LoginEntry) -> None:
+    """Insert the row of a session that enrichment may not have written yet."""
+    row = Session(
+        id=entry.session_id,
+        user_id=entry.user_id,
+        app_id=entry.app_id,
+        device_id=entry.device.id if entry.device else None,
+        ip=entry.ip,
+        generation=entry.generation,
+        rotated_at=entry.at,
+        created_at=entry.at,
+        last_seen_at=entry.at,
+        expires_at=entry.expires_at,
+    )
+    session.add(row)
+    session.flush()
+
+
+def prune(session: SqlSession, *, before: int, limit: int) -> int:
+    """Delete up to ``limit`` sessions that expired before ``before`` (epoch ms)."""
+    ids = session.scalars(
+        select(Session.id).where(Session.expires_at < before).limit(limit)
+    ).all()
+    session.execute(delete(Session).where(Session.id.in_(ids)))
+    return len(ids)

@@ -1,0 +1,94 @@
+"""All Redis stores of one process, opened together from the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import RedisError
+
+from models.errors import RedisUnavailable
+from models.sealing import sealer_for
+from models.stores.access_tokens import AccessTokenStore
+from models.stores.admission import AdmissionStore
+from models.stores.cache import UserCache
+from models.stores.connection import SharedPipeline, blocking_client
+from models.stores.keys import WAKE_LIFE_S, Keys
+from models.stores.locks import LockStore
+from models.stores.login_stream import LoginStream
+from models.stores.sessions import SessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from config.settings import Settings
+
+
+class Stores:
+    """The stores by purpose; one object a process, opened after any fork."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.redis
+        self.redis = SharedPipeline(settings.redis)
+        self.keys = Keys(settings.redis.prefix)
+        shared = (self.redis, self.keys)
+        self.admission = AdmissionStore(*shared, settings.limits)
+        self.sessions = SessionStore(
+            *shared, sealer_for(settings.secrets, "wechat-key")
+        )
+        self.users = UserCache(
+            *shared,
+            life_s=settings.journal.user_cache_s,
+            negative_s=settings.journal.negative_cache_s,
+        )
+        self.locks = LockStore(*shared)
+        token_sealer = sealer_for(settings.secrets, "access-token")
+        self.access_tokens = AccessTokenStore(*shared, token_sealer)
+        self.login_stream = LoginStream(*shared, settings.redis)
+        self._waiter: Any = None
+        # Celery's lists may live in another Redis than our own data.
+        broker = settings.redis.model_copy(update={"url": settings.redis.broker_url})
+        self._broker = SharedPipeline(broker)
+
+    def ping(self) -> None:
+        """Raise `RedisUnavailable` unless Redis answers."""
+        self.redis.execute("PING")
+
+    def wake_relay(self) -> None:
+        """Tell a waiting relay that the outbox has work; lost signals cost a poll."""
+        try:
+            self.redis.execute_many(
+                [
+                    ("LPUSH", self.keys.wake, "1"),
+                    ("LTRIM", self.keys.wake, 0, 0),
+                    ("EXPIRE", self.keys.wake, WAKE_LIFE_S),
+                ]
+            )
+        except RedisUnavailable:
+            return
+
+    def wait_for_work(self, seconds: float) -> bool:
+        """Wait up to ``seconds`` for `wake_relay`; True when it came."""
+        if self._waiter is None:
+            self._waiter = blocking_client(self._settings, seconds)
+        try:
+            return self._waiter.blpop([self.keys.wake], timeout=seconds) is not None
+        except RedisError as error:
+            raise RedisUnavailable(str(error)) from error
+
+    def queue_lengths(self, names: Sequence[str]) -> dict[str, int]:
+        """Return how many messages wait in each of the broker's lists."""
+        replies = self._broker.execute_many([("LLEN", name) for name in names])
+        return dict(zip(names, map(int, replies), strict=True))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.redis.close()
+        self._broker.close()
+        self.login_stream.close()
+        if self._waiter is not None:
+            self._waiter.close()
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Return the stores of this process; nothing is connected before first use."""
+    return Stores(settings)

@@ -1,0 +1,99 @@
+"""Every Redis key name and how long it lives; no other module spells a key."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class KeyFamily(NamedTuple):
+    """A kind of key: its pattern, its life, and why it lives that long."""
+
+    pattern: str
+    life: str
+    reason: str
+
+
+KEY_FAMILIES = (
+    KeyFamily("bucket:{rule}:{id}", "until full again", "a full bucket says nothing"),
+    KeyFamily("failures:{ip}:{device}", "LOGIN_FAILURES", "failed-login count"),
+    KeyFamily("code:{app}:{hash}", "CODE_LIFE_S", "WeChat's codes live 5 minutes"),
+    KeyFamily("session:{id}", "REFRESH_TOKEN_S", "as long as its refresh token"),
+    KeyFamily("sessions:{user}", "REFRESH_TOKEN_S", "ids for 'log out everywhere'"),
+    KeyFamily("wxkey:{user}", "SESSION_KEY_S", "sealed; WeChat never tells the life"),
+    KeyFamily("user:{id}", "USER_CACHE_S with jitter", "profile as clients see it"),
+    KeyFamily("load:user:{id}", "CACHE_LEASE_MS", "one loader at a time"),
+    KeyFamily("wxtoken:{app}", "expires_in of the answer", "access token, sealed"),
+    KeyFamily("wxtoken-lease:{app}", "lease of the refresher", "one at a time"),
+    KeyFamily("wxtoken-fence:{app}", "none", "must never go back; one number an app"),
+    KeyFamily("wxtoken-forced:{app}:{day}", "2 days", "20 forced refreshes a day"),
+    KeyFamily("lock:{name}", "ttl of the caller", "a dead owner lets go"),
+    KeyFamily("logins", "none", "journal: entries go when their rows are committed"),
+    KeyFamily("wake", "WAKE_LIFE_S", "wakes the relay after a commit"),
+)
+
+# A signal nobody took within a minute has been overtaken by the relay's poll.
+WAKE_LIFE_S = 60
+# Longer than any single-row SELECT is allowed to take.
+CACHE_LEASE_MS = 5000
+FORCED_COUNT_S = 2 * 24 * 3600
+
+
+class Keys:
+    """Names of one deployment's keys; ``prefix`` keeps neighbours apart."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix + ":"
+        self.logins = f"{prefix}:logins"
+        self.wake = f"{prefix}:wake"
+
+    def bucket(self, rule: str, subject: str) -> str:
+        """Token bucket of ``rule`` (``login.ip``) for one subject."""
+        return f"{self._prefix}bucket:{rule}:{subject}"
+
+    def failures(self, ip: str, device: str) -> str:
+        """Count of failed logins of a device behind an address."""
+        return f"{self._prefix}failures:{ip}:{device}"
+
+    def code(self, app_id: str, code_hash: str) -> str:
+        """Flight or record of one login code, by its hash."""
+        return f"{self._prefix}code:{app_id}:{code_hash}"
+
+    def session(self, session_id: str) -> str:
+        """Fast copy of a session."""
+        return f"{self._prefix}session:{session_id}"
+
+    def sessions(self, user_id: str) -> str:
+        """Ids of a user's sessions, scored by creation."""
+        return f"{self._prefix}sessions:{user_id}"
+
+    def wechat_key(self, user_id: str) -> str:
+        """Sealed session_key, openid and unionid of a user."""
+        return f"{self._prefix}wxkey:{user_id}"
+
+    def user(self, user_id: str) -> str:
+        """Profile as clients see it, cached."""
+        return f"{self._prefix}user:{user_id}"
+
+    def user_load(self, user_id: str) -> str:
+        """Lease of whoever loads the profile."""
+        return f"{self._prefix}load:user:{user_id}"
+
+    def access_token(self, app_id: str) -> str:
+        """Sealed WeChat access token of an app."""
+        return f"{self._prefix}wxtoken:{app_id}"
+
+    def access_token_lease(self, app_id: str) -> str:
+        """Lease of the one refresher."""
+        return f"{self._prefix}wxtoken-lease:{app_id}"
+
+    def access_token_fence(self, app_id: str) -> str:
+        """Counter that orders refreshers."""
+        return f"{self._prefix}wxtoken-fence:{app_id}"
+
+    def forced_refreshes(self, app_id: str, day: str) -> str:
+        """Count of forced refreshes on one day."""
+        return f"{self._prefix}wxtoken-forced:{app_id}:{day}"
+
+    def lock(self, name: str) -> str:
+        """Mutual exclusion under a name."""
+        return f"{self._prefix}lock:{name}"

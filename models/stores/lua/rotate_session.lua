@@ -1,0 +1,29 @@
+-- Rotate a session's refresh token; repeats within the grace get the same successor.
+-- KEYS  [1] session  [2] login journal
+-- ARGV  [1] presented generation  [2] grace in ms  [3] session life in ms
+--       [4] journal entry with '@generation@' and '@at@' to fill in
+-- ANSWER {outcome, generation, at}
+--   'rotated' and 'grace' carry the generation to hand out and when it was made
+--   'reused' means after the grace: the session is revoked now
+--   'revoked', or 'unknown' when SQL must decide
+-- Time is Redis' own.
+local fields = redis.call('HMGET', KEYS[1], 'generation', 'rotated', 'revoked')
+if not fields[1] then return {'unknown', 0, 0} end
+if fields[3] then return {'revoked', 0, 0} end
+local current, presented = tonumber(fields[1]), tonumber(ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if presented > current then return {'unknown', 0, 0} end
+if presented == current then
+  local entry = string.gsub(ARGV[4], '"@generation@"', tostring(current + 1))
+  entry = string.gsub(entry, '"@at@"', string.format('%d', now))
+  redis.call('HSET', KEYS[1], 'generation', current + 1, 'rotated', string.format('%d', now))
+  redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  redis.call('XADD', KEYS[2], '*', 'e', entry)
+  return {'rotated', current + 1, string.format('%d', now)}
+end
+if presented == current - 1 and now - tonumber(fields[2]) <= tonumber(ARGV[2]) then
+  return {'grace', current, fields[2]}
+end
+redis.call('HSET', KEYS[1], 'revoked', 'reused')
+return {'reused', 0, 0}

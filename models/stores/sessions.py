@@ -1,0 +1,172 @@
+"""The fast copy of sessions: opening, rotation, revocation, and sealed WeChat keys.
+
+Redis away: every method raises `RedisUnavailable`; `models/sessions.py` is asked then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from models.login_entry import LoginEntry
+from models.sealing import Unsealable
+from models.sessions import Rotation
+from models.stores.scripts import load_script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.sealing import Sealer
+    from models.stores.connection import SharedPipeline
+    from models.stores.keys import Keys
+
+OPEN_SESSION = load_script("open_session")
+ROTATE_SESSION = load_script("rotate_session")
+
+_encoder = msgspec.json.Encoder()
+
+
+class WeChatSecrets(msgspec.Struct, frozen=True):
+    """What code2session told us; exists only sealed, outside this process' memory."""
+
+    openid: str
+    session_key: str
+    unionid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """Everything `open` writes; lives are in milliseconds."""
+
+    entry: LoginEntry
+    secrets: WeChatSecrets
+    code_key: str
+    record: bytes
+    record_ms: int
+    life_ms: int
+    secrets_ms: int
+
+
+class SessionStore:
+    """Sessions in Redis; the SQL rows follow through the login journal."""
+
+    def __init__(self, redis: SharedPipeline, keys: Keys, sealer: Sealer) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._sealer = sealer
+
+    def open(self, new: NewSession) -> bytes:
+        """Write the session, the sealed key, the journal entry and the code's record.
+
+        One round trip, all or nothing. Returns the record that stands under the
+        code: a faster caller's, if there was one; the cached profile of a user we
+        know follows on a second line.
+        """
+        entry = new.entry
+        record = self._redis.run(
+            OPEN_SESSION,
+            [
+                new.code_key,
+                self._keys.session(entry.session_id),
+                self._keys.sessions(entry.user_id),
+                self._keys.wechat_key(entry.user_id),
+                self._keys.logins,
+                self._keys.user(entry.user_id),
+            ],
+            [
+                new.record,
+                new.record_ms,
+                entry.session_id,
+                entry.user_id,
+                entry.app_id,
+                entry.at,
+                new.life_ms,
+                self.seal(new.secrets, entry),
+                new.secrets_ms,
+                _encoder.encode(entry),
+            ],
+        )
+        return bytes(record)
+
+    def seal(self, secrets: WeChatSecrets, entry: LoginEntry) -> bytes:
+        """Return ``secrets`` sealed for the user of ``entry``."""
+        owner = _owner(entry.app_id, entry.user_id)
+        return self._sealer.seal(_encoder.encode(secrets), owner)
+
+    def unseal(self, blob: bytes, app_id: str, user_id: str) -> WeChatSecrets | None:
+        """Return what `seal` sealed; None when it was not sealed for this user."""
+        try:
+            plain = self._sealer.unseal(blob, _owner(app_id, user_id))
+            return msgspec.json.decode(plain, type=WeChatSecrets)
+        except (Unsealable, msgspec.DecodeError):
+            return None
+
+    def find_secrets(
+        self, users: Sequence[tuple[str, str]]
+    ) -> list[WeChatSecrets | None]:
+        """Return the WeChat secrets of (app_id, user_id) pairs, None where gone."""
+        if not users:
+            return []
+        names = [self._keys.wechat_key(user_id) for _, user_id in users]
+        blobs = self._redis.execute("MGET", *names)
+        return [
+            None if blob is None else self.unseal(blob, *user)
+            for blob, user in zip(blobs, users, strict=True)
+        ]
+
+    def rotate(
+        self, entry: LoginEntry, presented: int, *, grace_ms: int, life_ms: int
+    ) -> Rotation:
+        """Rotate the refresh token of generation ``presented`` and journal it.
+
+        ``entry`` describes the session; the script fills in generation and time.
+        ``unknown`` means that Redis does not hold the session, or an older one.
+        """
+        template = msgspec.to_builtins(entry)
+        template |= {"generation": "@generation@", "at": "@at@"}
+        outcome, generation, at = self._redis.run(
+            ROTATE_SESSION,
+            [self._keys.session(entry.session_id), self._keys.logins],
+            [presented, grace_ms, life_ms, _encoder.encode(template)],
+        )
+        return Rotation(outcome.decode(), int(generation), int(at))
+
+    def restore(self, entry: LoginEntry, *, life_ms: int) -> None:
+        """Write the copy again after Redis lost it, and journal what SQL may lack."""
+        name = self._keys.session(entry.session_id)
+        siblings = self._keys.sessions(entry.user_id)
+        self._redis.execute_many(
+            [
+                ("HSET", name, "user", entry.user_id, "app", entry.app_id,
+                 "generation", entry.generation, "rotated", entry.at,
+                 "created", entry.at),
+                ("PEXPIRE", name, life_ms),
+                ("ZADD", siblings, entry.at, entry.session_id),
+                ("PEXPIRE", siblings, life_ms),
+                ("XADD", self._keys.logins, "*", "e", _encoder.encode(entry)),
+            ]
+        )  # fmt: skip
+
+    def list_ids(self, user_id: str) -> list[str]:
+        """Return the ids of the user's sessions, oldest first, revoked ones too."""
+        found = self._redis.execute("ZRANGE", self._keys.sessions(user_id), 0, -1)
+        return [item.decode() for item in found]
+
+    def revoke(self, user_id: str, session_ids: Sequence[str], *, life_ms: int) -> None:
+        """Mark sessions revoked; the mark lives as long as a session may."""
+        commands: list[tuple[str | int, ...]] = []
+        for session_id in session_ids:
+            name = self._keys.session(session_id)
+            commands += [
+                ("HSET", name, "user", user_id, "revoked", "logout"),
+                ("PEXPIRE", name, life_ms),
+                ("ZREM", self._keys.sessions(user_id), session_id),
+            ]
+        if commands:
+            self._redis.execute_many(commands)
+
+
+def _owner(app_id: str, user_id: str) -> str:
+    return f"{app_id}:{user_id}"

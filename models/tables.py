@@ -1,0 +1,29 @@
+"""All tables in one metadata, for migrations and for the tests that compare them."""
+
+from __future__ import annotations
+
+from models.base import Base
+from models.catalog import Product, Stock
+from models.devices import Device
+from models.inbox import Inbox
+from models.logins import LoginEvent
+from models.outbox import Outbox
+from models.schedule import ScheduleSlot
+from models.sessions import Session
+from models.user_events import UserEvent
+from models.users import Identity, User
+
+TABLES = (
+    Device,
+    Identity,
+    Inbox,
+    LoginEvent,
+    Outbox,
+    Product,
+    ScheduleSlot,
+    Session,
+    Stock,
+    User,
+    UserEvent,
+)
+METADATA = Base.metadata

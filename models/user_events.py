@@ -1,0 +1,95 @@
+"""Each user's own sequence of events, written in the commit of the effect itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    String,
+    Text,
+    delete,
+    insert,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import TABLE_OPTIONS, Base, EpochMs, Id, database_now
+from models.users import User
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from models.events import Event
+
+
+class UserEvent(Base):
+    """Event number ``seq`` of a user; numbers have no gaps and never repeat."""
+
+    __tablename__ = "user_events"
+    __table_args__ = (Index(None, "at"), TABLE_OPTIONS)
+
+    user_id: Mapped[Id] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    type: Mapped[str] = mapped_column(String(40))
+    at: Mapped[EpochMs]
+    data: Mapped[str] = mapped_column(Text)
+
+
+def append_user_events(session: Session, events: Sequence[Event]) -> None:
+    """Append ``events`` in order; locks each user's row, so numbers have no gaps."""
+    counts = Counter(event.user_id for event in events)
+    for user_id in sorted(counts):
+        session.execute(
+            update(User)
+            .where(User.id == user_id)
+            .values(event_seq=User.event_seq + counts[user_id])
+        )
+    found = session.execute(
+        select(User.id, User.event_seq).where(User.id.in_(list(counts)))
+    )
+    write_numbered(session, events, dict(found.tuples().all()))
+
+
+def write_numbered(
+    session: Session, events: Sequence[Event], last: Mapping[str, int]
+) -> None:
+    """Insert ``events`` so that each user's newest one gets the number in ``last``.
+
+    The caller has already raised ``users.event_seq`` in this transaction.
+    """
+    at = database_now(session)
+    left = Counter(event.user_id for event in events)
+    rows = []
+    for event in events:
+        left[event.user_id] -= 1
+        rows.append(
+            {
+                "user_id": event.user_id,
+                "seq": last[event.user_id] - left[event.user_id],
+                "type": event.type,
+                "at": at,
+                "data": json.dumps(dict(event.data), ensure_ascii=False),
+            }
+        )
+    session.connection().execute(insert(UserEvent), rows)
+
+
+def prune(session: Session, *, before: int, limit: int) -> int:
+    """Delete up to ``limit`` events older than ``before`` (epoch ms)."""
+    keys = session.execute(
+        select(UserEvent.user_id, UserEvent.seq)
+        .where(UserEvent.at < before)
+        .limit(limit)
+    ).all()
+    if keys:
+        key = tuple_(UserEvent.user_id, UserEvent.seq)
+        session.execute(delete(UserEvent).where(key.in_([tuple(row) for row in keys])))
+    return len(keys)

@@ -1,0 +1,1 @@
+"""Celery tasks: ids in, effect once out; they never call a service or each other."""

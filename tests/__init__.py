@@ -1,0 +1,1 @@
+"""All test tiers: unit, integration, e2e, architecture, and the bench."""

@@ -1,0 +1,1 @@
+"""The bench: `python -m tests.bench` measures the whole stack on this machine."""

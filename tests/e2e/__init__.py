@@ -1,0 +1,1 @@
+"""Tests against the whole stack as make run starts it."""

@@ -1,0 +1,177 @@
+"""No secret shows anywhere: known ones go through every flow, then all is searched."""
+
+from __future__ import annotations
+
+import base64
+import secrets as random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.e2e.places import disguises, places
+from tests.servers.house import CODE2SESSION
+from tests.servers.process import wait_until
+
+if TYPE_CHECKING:
+    from tests.servers.house import House
+    from tests.servers.http import Answer
+
+ALWAYS = ("jwt_key", "data_key", "id_key", "admin_token", "wechat_secret")
+
+
+@dataclass
+class Canaries:
+    """The secrets in play and every error body the house gave."""
+
+    known: dict[str, str] = field(default_factory=dict)
+    errors: list[Answer] = field(default_factory=list)
+
+    def keep(self, name: str, secret: str) -> str:
+        """Remember a secret under a name that tells the flow."""
+        self.known[f"{name} #{len(self.known)}"] = secret
+        return secret
+
+    def note(self, answer: Answer) -> Answer:
+        """Remember an answer that must be an error."""
+        assert answer.status >= 400, answer.body
+        self.errors.append(answer)
+        return answer
+
+
+def draw(head: str) -> str:
+    """Return a text that occurs nowhere by chance."""
+    return head + random.token_hex(12)
+
+
+def draw_key() -> str:
+    """Return a session_key of WeChat's shape: base64 of 16 bytes."""
+    return base64.b64encode(random.token_bytes(16)).decode()
+
+
+def good_login(house: House, birds: Canaries) -> dict[str, str]:
+    """Log in a user whose everything is a canary."""
+    openid = birds.keep("openid", draw("oCANARY"))
+    phone = birds.keep("phone", "139" + str(random.randbelow(10**8)).zfill(8))
+    key = birds.keep("session_key", draw_key())
+    unionid = birds.keep("unionid", draw("uCANARY"))
+    known = {"openid": openid, "phone": phone, "unionid": unionid, "session_key": key}
+    house.wechat.user(**known)
+    code = birds.keep("code", house.wechat.code(openid))
+    body = {"code": code, "device": {"id": draw("phone-"), "model": "CanaryPhone"}}
+    data = house.api("POST", "/auth/login", body=body).data
+    birds.keep("access_token", data["access_token"])
+    birds.keep("refresh_token", data["refresh_token"])
+    house.wait_enriched(data["user"]["id"])
+    return {**data, "openid": openid, "code": code}
+
+
+def reading_and_writing(house: House, birds: Canaries, user: dict[str, str]) -> None:
+    """Use the tokens rightly and wrongly."""
+    token = user["access_token"]
+    assert house.api("GET", "/me", token=token).status == 200
+    assert house.api("PATCH", "/me", token=token, body={"city": "广州"}).status == 200
+    birds.note(house.api("GET", f"/me?access_token={token}"))
+    birds.note(house.api("GET", "/me", token=token[:-3] + "abc"))
+    birds.note(house.api("GET", "/me", headers={"Authorization": token}))
+    birds.note(house.api("GET", f"/nowhere/{token}"))
+    birds.note(house.api("PATCH", "/me", token=token, body={token: user["openid"]}))
+    birds.note(house.api("PATCH", "/me", token=token, body={"gender": user["code"]}))
+    birds.note(house.api("GET", "/me", token=token, headers={"X-Timeout-Ms": token}))
+
+
+def rotating(house: House, birds: Canaries, user: dict[str, str]) -> None:
+    """Refresh, misuse and end the session."""
+    old = {"refresh_token": user["refresh_token"]}
+    fresh = house.api("POST", "/auth/refresh", body=old).data
+    birds.keep("access_token", fresh["access_token"])
+    birds.keep("refresh_token", fresh["refresh_token"])
+    wrong = {"refresh_token": fresh["access_token"]}
+    birds.note(house.api("POST", "/auth/refresh", body=wrong))
+    body = {"scope": "all"}
+    done = house.api("POST", "/auth/logout", token=fresh["access_token"], body=body)
+    assert done.status == 200
+    spent = {"refresh_token": fresh["refresh_token"]}
+    birds.note(house.api("POST", "/auth/refresh", body=spent))
+    birds.note(house.api("GET", "/me", token=fresh["access_token"]))
+
+
+def failing_logins(house: House, birds: Canaries) -> None:
+    """Meet every way in which WeChat and a client can fail."""
+    openid = birds.keep("openid", draw("oCANARY"))
+    house.wechat.user(openid=openid, session_key=birds.keep("key", draw_key()))
+    faults: list[dict[str, Any]] = [
+        {"mode": "error", "errcode": 40029},
+        {"mode": "error", "errcode": 40226},
+        {"mode": "error", "errcode": 45011},
+        {"mode": "error", "errcode": 40125},
+        {"mode": "error", "errcode": -1},
+        {"mode": "half_json"},
+        {"mode": "http500"},
+        {"mode": "reset"},
+        {"mode": "accept_then_reset"},
+        {"mode": "stall"},
+    ]
+    for fault in faults:
+        house.wechat.fault(CODE2SESSION, **fault)
+        code = birds.keep("code", house.wechat.code(openid))
+        head = {"X-Timeout-Ms": "1500"}
+        body = {"code": code, "device": {"id": draw("phone-")}}
+        birds.note(house.api("POST", "/auth/login", body=body, headers=head))
+        house.wechat.heal()
+    for broken in (b'{"code": "%s"', b'{"code": "%s", "code": 1}', b'["%s"]'):
+        code = birds.keep("code", house.wechat.code(openid))
+        raw = broken % code.encode()
+        birds.note(house.api("POST", "/auth/login", body=raw))
+    code = birds.keep("code", house.wechat.code(openid))
+    birds.note(house.api("POST", "/auth/login", body={"code": code, openid: code}))
+
+
+def internal_door(house: House, birds: Canaries) -> None:
+    """Knock at the internal listener with right and wrong tokens."""
+    admin = house.secret("admin_token")
+    birds.note(house.ops("/admin/v1/outbox?state=dead", token=admin + "x"))
+    birds.note(house.ops(f"/admin/v1/{admin}", token=admin))
+    birds.note(house.ops(f"/admin/v1/outbox?token={admin}"))
+
+
+@pytest.fixture
+def birds(house: House) -> Canaries:
+    """Drive all flows once; the breaker may be open afterwards, so it is awaited."""
+    birds = Canaries()
+    for name in ALWAYS:
+        birds.keep(name, house.secret(name))
+    user = good_login(house, birds)
+    reading_and_writing(house, birds, user)
+    rotating(house, birds, user)
+    internal_door(house, birds)
+    failing_logins(house, birds)
+    wait_until(lambda: house.login().status == 200, within_s=15, what="login heals")
+    return birds
+
+
+def test_no_secret_comes_to_light(house: House, birds: Canaries) -> None:
+    forms = {name: disguises(secret) for name, secret in birds.known.items()}
+    found = [
+        f"{name} in {place}"
+        for place, content in places(house)
+        for name, variants in forms.items()
+        if any(form in content for form in variants)
+    ]
+    told = [
+        f"{name} in an error: {answer.status} {answer.reason}"
+        for answer in birds.errors
+        for name, variants in forms.items()
+        if any(form in answer.body for form in variants)
+    ]
+
+    assert found == []
+    assert told == []
+
+
+def test_flower_password_is_shown_once_at_the_start(house: House) -> None:
+    password = house.secret("flower_login").partition(":")[2].encode()
+
+    found = [name for name, content in places(house) if password in content]
+
+    assert set(found) <= {"output of make run"}

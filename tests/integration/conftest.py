@@ -1,0 +1,57 @@
+"""Whole processes for the tests that kill, freeze and starve them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers.fixtures import require
+from tests.servers.mariadb_server import MariaDbServer, find_mariadb
+from tests.servers.redis_server import find_redis
+from tests.servers.stack import Stack, standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Promises are kept in seconds here, so that a test need not wait for minutes.
+HASTE = {
+    "RESEND_AFTER_S": "2",
+    "TASK_LEASE_S": "5",
+    "LOST_RETRY_DELAY_S": "1",
+    "VISIBILITY_TIMEOUT_S": "61",
+}
+
+
+@pytest.fixture(scope="module")
+def own_mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDbServer]:
+    """Start a MariaDB of this module alone, to be stopped and frozen."""
+    require(lambda: find_mariadb("mariadbd"))
+    server = MariaDbServer(tmp_path_factory.mktemp("sql"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def front(
+    tmp_path_factory: pytest.TempPathFactory, own_mariadb: MariaDbServer
+) -> Iterator[Stack]:
+    """Run web and simulator on MariaDB; nobody empties the journals."""
+    require(find_redis)
+    folder = tmp_path_factory.mktemp("front")
+    stack = Stack(folder, own_mariadb.create("front"), **HASTE)
+    with standing(stack, "wechat", "web"):
+        yield stack
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def pipeline(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """Run web, simulator, relay and worker on each database, fresh for each test."""
+    require(find_redis)
+    url = request.getfixturevalue("mariadb_url") if request.param == "mariadb" else ""
+    stack = Stack(tmp_path_factory.mktemp("pipeline"), url, **HASTE)
+    with standing(stack, "wechat", "web", "relay", "worker"):
+        yield stack

@@ -1,0 +1,244 @@
+"""Admission on a real Redis: exact across processes, one flight per code, lock-out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from config.clock import monotonic, sleep
+from models.errors import Limited
+from models.stores.admission import Caller
+from models.stores.container import open_stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from config.settings import Settings
+    from models.stores.container import Stores
+
+MakeStores = Any
+SLOW = "0.001"
+MOBILE = Caller(ip="10.0.0.1", device="phone")
+# What another process of the same deployment does: knock 60 times from 6 threads.
+KNOCKER = """
+import json, os, sys
+from concurrent.futures import ThreadPoolExecutor
+from config.settings import load_settings
+from models.errors import Limited
+from models.stores.admission import Caller
+from models.stores.container import open_stores
+
+stores = open_stores(load_settings(dict(os.environ), env_file=None))
+
+def knock(_):
+    try:
+        stores.admission.admit_request("read", Caller(ip="10.0.0.1"))
+    except Limited:
+        return 0
+    return 1
+
+with ThreadPoolExecutor(6) as pool:
+    print(json.dumps(sum(pool.map(knock, range(60)))))
+"""
+
+
+@pytest.fixture
+def open_with(
+    redis_url: str, make_settings: Callable[..., Settings]
+) -> Iterator[Callable[..., Stores]]:
+    """Open stores with the limits a test names."""
+    opened: list[Stores] = []
+
+    def make(rules: dict[str, str], failures: str = "5/300") -> Stores:
+        settings = make_settings(
+            REDIS_URL=redis_url,
+            RATE_LIMITS=json.dumps(rules),
+            LOGIN_FAILURES=failures,
+        )
+        opened.append(open_stores(settings))
+        return opened[-1]
+
+    yield make
+    for stores in opened:
+        stores.close()
+
+
+def admitted(stores: Stores, times: int, caller: Caller = MOBILE) -> int:
+    """Knock ``times`` times and return how often the door opened."""
+    passed = 0
+    for _ in range(times):
+        try:
+            stores.admission.admit_request("read", caller)
+        except Limited:
+            continue
+        passed += 1
+    return passed
+
+
+def test_a_bucket_lets_exactly_its_burst_pass_from_two_processes(
+    redis_url: str, environment: dict[str, str]
+) -> None:
+    rules = {"read.ip": f"50/{SLOW}"}
+    variables = {**environment, "REDIS_URL": redis_url, "PYTHONPATH": "."}
+    variables["RATE_LIMITS"] = json.dumps(rules)
+    command = [sys.executable, "-c", KNOCKER]
+
+    rivals = [
+        subprocess.Popen(command, env=variables, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    passed = [json.loads(rival.communicate(timeout=30)[0]) for rival in rivals]
+
+    assert sum(passed) == 50
+
+
+def test_refusal_says_how_long_to_wait_and_the_wait_is_true(
+    open_with: MakeStores,
+) -> None:
+    stores = open_with({"read.ip": "2/5"})
+    assert admitted(stores, 2) == 2
+
+    with pytest.raises(Limited) as refused:
+        stores.admission.admit_request("read", MOBILE)
+
+    assert 0 < wait_of(refused) <= 201
+    sleep(wait_of(refused) / 1000)
+    assert admitted(stores, 1) == 1
+
+
+def test_a_refusal_takes_nothing_from_the_other_buckets(open_with: MakeStores) -> None:
+    stores = open_with({"read.ip": f"10/{SLOW}", "read.device": f"3/{SLOW}"})
+
+    assert admitted(stores, 8) == 3
+
+    other = Caller(ip=MOBILE.ip, device="another phone")
+    # Four of ten are gone from the address: the three that passed, and this one.
+    assert stores.admission.admit_request("read", other).remaining == 6
+    third = Caller(ip=MOBILE.ip, device="third phone")
+    assert admitted(stores, 20, third) == 3
+
+
+def test_buckets_of_classes_and_subjects_are_apart(open_with: MakeStores) -> None:
+    stores = open_with({"read.ip": f"1/{SLOW}", "write.ip": f"1/{SLOW}"})
+
+    assert admitted(stores, 3) == 1
+    assert admitted(stores, 3, Caller(ip="10.0.0.2")) == 1
+    stores.admission.admit_request("write", MOBILE)
+
+
+def test_limits_off_means_off(
+    redis_url: str, make_settings: Callable[..., Settings]
+) -> None:
+    stores = open_stores(make_settings(REDIS_URL=redis_url, RATE_LIMITS="off"))
+
+    assert admitted(stores, 300) == 300
+    for _ in range(10):
+        fail(stores, MOBILE)
+    assert knock(stores, MOBILE, "code-off") == "lead"
+    stores.close()
+
+
+def test_one_code_has_one_leader(open_with: MakeStores) -> None:
+    stores = open_with({"login.ip": "1000/1000", "login.device": "1000/1000"})
+
+    with ThreadPoolExecutor(40) as pool:
+        mark = lambda n: knock(stores, MOBILE, "one", mark=f"f{n}")  # noqa: E731
+        verdicts = list(pool.map(mark, range(40)))
+
+    assert sorted(set(verdicts)) == ["join", "lead"]
+    assert verdicts.count("lead") == 1
+
+
+def test_a_flight_whose_leader_died_is_led_again(open_with: MakeStores) -> None:
+    stores = open_with({})
+    assert knock(stores, MOBILE, "lost", flight_ms=50) == "lead"
+
+    sleep(0.08)
+
+    assert knock(stores, MOBILE, "lost", mark="f2") == "lead"
+
+
+def test_five_failures_lock_this_phone_and_no_other(open_with: MakeStores) -> None:
+    stores = open_with({}, failures="5/300")
+    for _ in range(5):
+        assert knock(stores, MOBILE, "bad") in {"lead", "join", "known"}
+        fail(stores, MOBILE)
+
+    with pytest.raises(Limited) as refused:
+        knock(stores, MOBILE, "good")
+
+    assert refused.value.reason == "locked_out"
+    assert 0 < wait_of(refused) <= 300_000
+    assert knock(stores, Caller(MOBILE.ip, device="other"), "good") == "lead"
+    assert knock(stores, Caller("10.9.9.9", device="phone"), "better") == "lead"
+
+
+def test_the_lock_opens_by_itself(open_with: MakeStores) -> None:
+    stores = open_with({}, failures="2/1")
+    for _ in range(2):
+        fail(stores, MOBILE)
+    with pytest.raises(Limited) as refused:
+        knock(stores, MOBILE, "late")
+
+    sleep(wait_of(refused) / 1000 + 0.02)
+
+    assert knock(stores, MOBILE, "late") == "lead"
+
+
+def test_joined_callers_see_the_failure_of_the_leader(open_with: MakeStores) -> None:
+    stores = open_with({})
+    assert knock(stores, MOBILE, "shared", mark="f1") == "lead"
+    assert knock(stores, MOBILE, "shared", mark="f2") == "join"
+
+    fail(stores, MOBILE, "shared", mark="f1")
+
+    key = stores.keys.code("app", "shared")
+    assert stores.admission.find_record(key) == b"rfailed"
+    assert knock(stores, MOBILE, "shared", mark="f3") == "known"
+
+
+def test_every_answer_comes_in_one_round_trip(open_with: MakeStores) -> None:
+    stores = open_with({"read.ip": "100000/1000"})
+    admitted(stores, 1)
+    started = monotonic()
+
+    admitted(stores, 200)
+
+    assert (monotonic() - started) / 200 < 0.005
+
+
+def knock(
+    stores: Stores,
+    caller: Caller,
+    code: str,
+    *,
+    mark: str = "f0",
+    flight_ms: int = 5000,
+) -> str:
+    """Ask for admission with a code and return the verdict."""
+    key = stores.keys.code("app", code)
+    flight = stores.admission.admit_login(caller, key, mark=mark, flight_ms=flight_ms)
+    return flight.verdict
+
+
+def fail(stores: Stores, caller: Caller, code: str = "x", mark: str = "f0") -> None:
+    """Record a refused login."""
+    stores.admission.record_failure(
+        caller,
+        stores.keys.code("app", code),
+        mark=mark,
+        record=b"rfailed",
+        life_ms=5000,
+        counts=True,
+    )
+
+
+def wait_of(refused: pytest.ExceptionInfo[Limited]) -> int:
+    """Return the wait a refusal told, in milliseconds."""
+    assert refused.value.retry_after_ms is not None
+    return refused.value.retry_after_ms

@@ -1,0 +1,331 @@
+"""What still works when Redis, SQL or WeChat is gone: the design's table by row."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from config.clock import monotonic
+from tests.servers.http import Answer, call
+from tests.servers.process import wait_until
+from tests.servers.schema import rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers.mariadb_server import MariaDbServer
+    from tests.servers.stack import Stack
+
+CODE2SESSION = "/sns/jscode2session"
+STREAM = "kuaida:logins"
+BREAKER_S = 3
+
+
+class Phone:
+    """A mini-program of one user on the public API."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.openid = stack.wechat.user()["openid"]
+        self.data: dict[str, Any] = {}
+
+    def api(self, method: str, path: str, **how: Any) -> Answer:
+        """Call a route."""
+        return call(method, f"{self.stack.url('web')}/api/v1{path}", **how)
+
+    def login(self, code: str | None = None, timeout_ms: int = 5000) -> Answer:
+        """Send a login code, a fresh one unless given."""
+        body = {"code": code or self.code(), "device": {"id": self.openid}}
+        head = {"X-Timeout-Ms": str(timeout_ms)}
+        answer = self.api("POST", "/auth/login", body=body, headers=head)
+        if answer.status == 200:
+            self.data = answer.data
+        return answer
+
+    def code(self) -> str:
+        """Return what ``wx.login`` gives."""
+        return self.stack.wechat.code(self.openid)
+
+    def me(self) -> Answer:
+        """Read the own profile."""
+        return self.api("GET", "/me", token=self.data["access_token"])
+
+    def rename(self, nickname: str) -> Answer:
+        """Change the own profile."""
+        token = self.data["access_token"]
+        return self.api("PATCH", "/me", token=token, body={"nickname": nickname})
+
+    def refresh(self) -> Answer:
+        """Exchange the refresh token."""
+        body = {"refresh_token": self.data["refresh_token"]}
+        return self.api("POST", "/auth/refresh", body=body)
+
+
+@pytest.fixture
+def phone(front: Stack, own_mariadb: MariaDbServer) -> Iterator[Phone]:
+    """Give a phone in a world where everything works, and mend the world after it."""
+    yield Phone(front)
+    front.wechat.heal()
+    for server in (front.redis, own_mariadb):
+        server.process.thaw()
+        if not server.process.alive:
+            server.start()
+    well = Phone(front)
+    wait_until(
+        lambda: well.login().status == 200 and well.rename("x").status == 200,
+        within_s=15,
+        what="everything works again",
+    )
+
+
+def timed(answer: Any) -> tuple[Any, float]:
+    """Return what ``answer()`` gives and the seconds it took."""
+    started = monotonic()
+    return answer(), monotonic() - started
+
+
+# Redis is gone
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_login_without_redis_goes_to_the_sql_journal(
+    front: Stack, phone: Phone, how: str
+) -> None:
+    break_redis(front, how)
+
+    answer, seconds = timed(phone.login)
+
+    assert answer.status == 200, answer.body
+    assert seconds < 3
+    query = "SELECT COUNT(*) AS n FROM outbox WHERE name LIKE :name AND state = 'ready'"
+    found = rows(front.database_url, query, name="tasks.logins.%")
+    assert found[0]["n"] >= 1
+    assert phone.me().status == 200
+    assert phone.me().data["id"] == phone.data["user"]["id"]
+
+
+def test_writes_refresh_and_logout_work_without_redis(
+    front: Stack, phone: Phone
+) -> None:
+    assert phone.login().status == 200
+    break_redis(front, "stopped")
+
+    assert phone.rename("无缓存").data["nickname"] == "无缓存"
+    fresh = phone.refresh()
+    assert fresh.status == 200, fresh.body
+    token = fresh.data["access_token"]
+    gone = phone.api("POST", "/auth/logout", token=token, body={"scope": "this"})
+    assert gone.data["revoked"] == 1
+    assert phone.api("GET", "/me", token=token).reason == "session_revoked"
+
+
+def test_revocation_without_redis_holds_when_it_returns(
+    front: Stack, phone: Phone
+) -> None:
+    assert phone.login().status == 200
+    token = phone.data["access_token"]
+    front.redis.process.freeze()
+    gone = phone.api("POST", "/auth/logout", token=token, body={"scope": "this"})
+    assert gone.status == 200, gone.body
+    assert phone.api("GET", "/me", token=token).status == 401
+
+    front.redis.process.thaw()
+    front.start("relay", "worker")
+    try:
+        wait_until(
+            lambda: front_is_well(front), within_s=10, what="Redis is used again"
+        )
+        wait_until(
+            lambda: phone.api("GET", "/me", token=token).status == 401,
+            within_s=10,
+            what="the session stays revoked",
+        )
+    finally:
+        front.stop("relay", "worker")
+
+
+def test_same_code_without_redis_is_one_login(front: Stack, phone: Phone) -> None:
+    break_redis(front, "stopped")
+    code, before = phone.code(), front.wechat.calls(CODE2SESSION)
+
+    answers = [phone.login(code) for _ in range(6)]
+
+    # Processes cannot see each other now; one process never asks twice.
+    assert front.wechat.calls(CODE2SESSION) - before <= 2
+    assert [a for a in answers if a.status == 200]
+
+
+def test_frozen_redis_costs_no_request_more_than_three_seconds(
+    front: Stack, phone: Phone
+) -> None:
+    assert phone.login().status == 200
+    front.redis.process.freeze()
+
+    with ThreadPoolExecutor(30) as pool:
+        timings = list(pool.map(lambda _: timed(phone.me), range(120)))
+
+    assert [a.status for a, _ in timings if a.status != 200] == []
+    assert max(seconds for _, seconds in timings) < 3
+    front.redis.process.thaw()
+    wait_until(lambda: front_is_well(front), within_s=BREAKER_S + 2, what="Redis back")
+
+
+def test_limits_hold_in_each_process_without_redis(front: Stack, phone: Phone) -> None:
+    break_redis(front, "stopped")
+
+    answer = phone.login()
+
+    assert answer.status == 200
+    assert answer.headers["X-Request-Id"]
+
+
+# SQL is gone
+
+
+@pytest.mark.parametrize("how", ["stopped", "frozen"])
+def test_without_sql_login_works_and_writes_wait(
+    phone: Phone, own_mariadb: MariaDbServer, how: str
+) -> None:
+    assert phone.login().status == 200
+    assert phone.me().status == 200
+    break_mariadb(own_mariadb, how)
+
+    answer, seconds = timed(phone.login)
+    assert answer.status == 200, answer.body
+    assert seconds < 1
+    assert phone.me().status == 200
+    refused, waited = timed(lambda: phone.rename("nobody"))
+
+    assert (refused.status, refused.reason) == (503, "unavailable")
+    assert refused.json["action"] == "wait"
+    assert refused.json["retry_after_ms"] > 0
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert waited < 12
+    assert phone.refresh().status == 200
+
+
+def test_without_both_stores_everything_says_wait(
+    front: Stack, phone: Phone, own_mariadb: MariaDbServer
+) -> None:
+    assert phone.login().status == 200
+    own_mariadb.process.kill()
+    break_redis(front, "stopped")
+
+    for answer in (phone.login(), phone.me(), phone.rename("x"), phone.refresh()):
+        assert (answer.status, answer.reason) == (503, "unavailable"), answer.body
+        assert answer.json["retry_after_ms"] > 0
+    health = call("GET", f"{front.url('web')}/healthz")
+    assert health.status == 200
+
+
+# WeChat is slow, down or lying
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "reason"),
+    [
+        ({"mode": "error", "errcode": 40029}, 400, "login_code_invalid"),
+        ({"mode": "error", "errcode": 40163}, 400, "login_code_invalid"),
+        ({"mode": "error", "errcode": 40226}, 403, "high_risk_user"),
+        ({"mode": "error", "errcode": 45011}, 429, "rate_limited"),
+        ({"mode": "error", "errcode": 40013}, 502, "wechat_failed"),
+        ({"mode": "error", "errcode": 40125}, 502, "wechat_failed"),
+        ({"mode": "error", "errcode": 40164}, 502, "wechat_failed"),
+        ({"mode": "error", "errcode": -1}, 502, "wechat_failed"),
+        ({"mode": "http500"}, 502, "wechat_failed"),
+        ({"mode": "half_json"}, 502, "wechat_failed"),
+        ({"mode": "reset"}, 502, "wechat_failed"),
+        ({"mode": "accept_then_reset"}, 502, "wechat_failed"),
+        ({"mode": "stall"}, 504, "wechat_timeout"),
+        ({"mode": "accept_then_stall"}, 504, "wechat_timeout"),
+        ({"mode": "delay", "delay_ms": 4000}, 504, "wechat_timeout"),
+    ],
+    ids=lambda value: (
+        "-".join(map(str, value.values())) if isinstance(value, dict) else ""
+    ),
+)
+def test_wechat_fault_has_its_reason_inside_the_deadline(
+    front: Stack, phone: Phone, fault: dict[str, Any], status: int, reason: str
+) -> None:
+    front.wechat.fault(CODE2SESSION, **fault)
+
+    answer, seconds = timed(lambda: phone.login(timeout_ms=1500))
+
+    assert (answer.status, answer.reason) == (status, reason), answer.body
+    assert seconds < 1.7
+
+
+def test_busy_wechat_is_asked_once_more_and_no_more(front: Stack, phone: Phone) -> None:
+    before = front.wechat.calls(CODE2SESSION)
+    front.wechat.fault(CODE2SESSION, "error", errcode=-1, times=1)
+
+    assert phone.login().status == 200
+    assert front.wechat.calls(CODE2SESSION) - before == 2
+
+    front.wechat.fault(CODE2SESSION, "error", errcode=-1)
+    assert phone.login().reason == "wechat_failed"
+    assert front.wechat.calls(CODE2SESSION) - before == 4
+
+
+def test_an_answer_that_may_have_used_the_code_is_not_repeated(
+    front: Stack, phone: Phone
+) -> None:
+    before = front.wechat.calls(CODE2SESSION)
+    front.wechat.fault(CODE2SESSION, "accept_then_stall")
+
+    assert phone.login(timeout_ms=1000).reason == "wechat_timeout"
+
+    assert front.wechat.calls(CODE2SESSION) - before == 1
+
+
+def test_wechat_that_keeps_failing_is_left_alone_for_a_while(
+    front: Stack, phone: Phone
+) -> None:
+    front.wechat.fault(CODE2SESSION, "http500")
+    reasons = [phone.login().reason for _ in range(60)]
+
+    assert reasons[0] == "wechat_failed"
+    assert "wechat_unavailable" in reasons
+    shut = next(a for a in iter(phone.login, None) if a.reason == "wechat_unavailable")
+    assert shut.status == 503
+    assert shut.json["retry_after_ms"] > 0
+
+
+def test_slow_wechat_does_not_slow_others(front: Stack, phone: Phone) -> None:
+    assert phone.login().status == 200
+    front.wechat.fault(CODE2SESSION, "delay", delay_ms=1500)
+    others = [Phone(front) for _ in range(40)]
+
+    with ThreadPoolExecutor(40) as pool:
+        logins = [pool.submit(other.login) for other in others]
+        reads = [timed(phone.me) for _ in range(20)]
+        statuses = {login.result().status for login in logins}
+
+    assert statuses == {200}
+    assert max(seconds for _, seconds in reads) < 0.5
+
+
+def break_redis(stack: Stack, how: str) -> None:
+    """Take Redis away: connections refused, or accepted and never answered."""
+    if how == "frozen":
+        stack.redis.process.freeze()
+    else:
+        stack.redis.stop()
+
+
+def break_mariadb(server: MariaDbServer, how: str) -> None:
+    """Take SQL away in the same two ways."""
+    if how == "frozen":
+        server.process.freeze()
+    else:
+        server.process.kill()
+
+
+def front_is_well(front: Stack) -> bool:
+    """Whether logins go through Redis again: the stream grows."""
+    with front.redis.client() as link:
+        before = link.xinfo_stream(STREAM)["last-generated-id"]
+        Phone(front).login()
+        return bool(link.xinfo_stream(STREAM)["last-generated-id"] != before)

@@ -1,0 +1,200 @@
+"""The outbox on both databases: committed with its cause, claimed once, never lost."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from models import inbox, outbox
+from models.base import database_now
+from models.events import Event, EventType
+from models.outbox import Outbox
+from models.user_events import UserEvent
+from models.users import User, ensure_user
+
+if TYPE_CHECKING:
+    from models.database import Database, UnitOfWork
+
+TASK = "tasks.profile.anything"
+RESEND_MS = 30_000
+
+
+def add(database: Database, count: int = 1, due_in_ms: int = 0) -> list[str]:
+    """Accept ``count`` pieces of work and return their ids."""
+    with database.unit_of_work() as work:
+        due_at = database_now(work.session) + due_in_ms
+        return [work.enqueue(TASK, f"u_{n}", due_at=due_at) for n in range(count)]
+
+
+def claim(
+    database: Database, limit: int = 200, resend_ms: int = RESEND_MS
+) -> list[str]:
+    """Claim once and return the ids."""
+    with database.unit_of_work() as work:
+        rows = outbox.claim(work.session, limit=limit, resend_after_ms=resend_ms)
+        return [row.id for row in rows]
+
+
+def state(database: Database, row_id: str) -> Outbox:
+    """Return the row as it is committed."""
+    with database.read() as session:
+        return session.get_one(Outbox, row_id)
+
+
+def test_work_and_its_cause_share_one_commit(database: Database) -> None:
+    def fail(work: UnitOfWork) -> None:
+        ensure_user(work.session, "u_1", "app")
+        work.enqueue(TASK, "u_1")
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        database.transact(fail)
+
+    with database.read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Outbox)) == 0
+        assert session.get(User, "u_1") is None
+
+
+def test_two_relays_never_claim_the_same_row(database: Database) -> None:
+    ids = add(database, 300)
+
+    with ThreadPoolExecutor(6) as pool:
+        claims = list(pool.map(lambda _: claim(database, 50), range(6)))
+
+    claimed = [row_id for some in claims for row_id in some]
+    assert len(claimed) == len(set(claimed))
+    claimed += claim(database, 300)
+    assert sorted(claimed) == sorted(ids)
+
+
+def test_a_row_waits_for_its_time(database: Database) -> None:
+    add(database, due_in_ms=60_000)
+    due = add(database, due_in_ms=-1)
+
+    assert claim(database) == due
+
+
+def test_unfinished_work_is_claimed_again(database: Database) -> None:
+    (row_id,) = add(database)
+
+    assert claim(database, resend_ms=-1) == [row_id]
+    assert claim(database) == [row_id]
+    assert claim(database) == []
+
+
+def test_attempts_count_work_begun_and_not_messages_sent(database: Database) -> None:
+    (row_id,) = add(database)
+    claim(database, resend_ms=-1)
+    claim(database, resend_ms=-1)
+
+    assert state(database, row_id).attempts == 0
+    with database.unit_of_work() as work:
+        assert outbox.begin(work.session, row_id, 60_000) is not None
+    assert state(database, row_id).attempts == 1
+
+
+def test_a_lease_keeps_the_relay_away(database: Database) -> None:
+    (row_id,) = add(database)
+    claim(database, resend_ms=-1)
+
+    with database.unit_of_work() as work:
+        assert outbox.begin(work.session, row_id, 60_000) is not None
+
+    assert claim(database) == []
+
+
+@pytest.mark.parametrize("close", ["finish", "bury"])
+def test_closed_work_stays_closed(database: Database, close: str) -> None:
+    (row_id,) = add(database)
+    claim(database, resend_ms=-1)
+
+    with database.unit_of_work() as work:
+        arguments = ("a cause",) if close == "bury" else ()
+        assert getattr(outbox, close)(work.session, row_id, *arguments)
+    with database.unit_of_work() as work:
+        assert outbox.begin(work.session, row_id, 60_000) is None
+        assert not outbox.finish(work.session, row_id)
+
+    assert claim(database) == []
+    row = state(database, row_id)
+    assert row.state == ("dead" if close == "bury" else "done")
+    assert row.last_error == ("a cause" if close == "bury" else None)
+
+
+def test_postponed_work_comes_back_with_its_cause(database: Database) -> None:
+    (row_id,) = add(database)
+    claim(database)
+
+    with database.unit_of_work() as work:
+        outbox.postpone(work.session, row_id, -1, "WeChat was away")
+
+    assert state(database, row_id).last_error == "WeChat was away"
+    assert claim(database) == [row_id]
+
+
+def test_a_done_mark_is_set_once_under_rivals(database: Database) -> None:
+    def mark(_: int) -> bool:
+        try:
+            with database.unit_of_work() as work:
+                return inbox.mark_done(work.session, TASK, "message-1")
+        except Exception:  # noqa: BLE001 - the losing rival may be rolled back
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(mark, range(8))) == 1
+
+
+def test_events_of_a_user_are_numbered_without_gaps(database: Database) -> None:
+    with database.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "app")
+
+    def publish(_: int) -> None:
+        database.transact(
+            lambda work: work.publish(Event(EventType.PROFILE_UPDATED, "u_1"))
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(publish, range(40)))
+
+    with database.read() as session:
+        numbers = session.scalars(
+            sa.select(UserEvent.seq).order_by(UserEvent.seq)
+        ).all()
+        assert numbers == list(range(1, 41))
+        kinds = session.scalars(sa.select(Outbox.kind)).all()
+        assert kinds == ["event"] * 40
+
+
+def test_backlog_tells_states_and_the_oldest(database: Database) -> None:
+    add(database, 3, due_in_ms=-5000)
+    claim(database, 1)
+
+    with database.read() as session:
+        backlog = outbox.backlog(session)
+
+    assert backlog.by_state == {"ready": 2, "sent": 1}
+    assert 4000 < backlog.oldest_ready_age_ms < 60_000
+
+
+def test_old_closed_rows_go_and_dead_ones_stay(database: Database) -> None:
+    done, dead, open_row = add(database, 3)
+    with database.unit_of_work() as work:
+        outbox.finish(work.session, done)
+        outbox.bury(work.session, dead, "poison")
+    with database.unit_of_work() as work:
+        later = database_now(work.session) + 1000
+        assert outbox.prune(work.session, before=later, limit=10) == 1
+
+    with database.read() as session:
+        left = set(session.scalars(sa.select(Outbox.id)))
+    assert left == {dead, open_row}
+
+
+def test_texts_of_any_script_survive(database: Database) -> None:
+    with database.unit_of_work() as work:
+        row_id = work.enqueue(TASK, "u_1", payload="快答 😀 \u0000x"[:6])
+
+    assert state(database, row_id).payload == "快答 😀 \u0000x"[:6]

@@ -1,0 +1,45 @@
+"""The control API of the WeChat simulator, as tests speak it over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.servers.http import call
+
+
+class WeChatControl:
+    """What a person with a phone, and a bad day at WeChat, can do."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        answer = call("POST", f"{self.base}/_sim/{path}", body=body)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    def user(self, **known: Any) -> dict[str, Any]:
+        """Make a WeChat user; returns openid, unionid, phone."""
+        return self._post("users", known)
+
+    def code(self, openid: str, kind: str = "login") -> str:
+        """Return what ``wx.login`` or the phone button would hand the page."""
+        code: str = self._post("codes", {"openid": openid, "kind": kind})["code"]
+        return code
+
+    def fault(self, path: str, mode: str, **how: Any) -> None:
+        """Break ``path`` as ``mode`` says until `heal`."""
+        self._post("faults", {"path": path, "mode": mode, **how})
+
+    def heal(self) -> None:
+        """Take every fault away."""
+        call("DELETE", f"{self.base}/_sim/faults")
+
+    def calls(self, path: str) -> int:
+        """Return how often our side called ``path``."""
+        counts = call("GET", f"{self.base}/_sim/calls").json["calls"]
+        return int(counts.get(path, 0))
+
+    def advance(self, seconds: int) -> None:
+        """Move the simulator's clock."""
+        self._post("clock", {"advance_s": seconds})

@@ -1,0 +1,1 @@
+"""Fast tests without network; mirrors the folders of the project."""

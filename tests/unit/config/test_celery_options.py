@@ -1,0 +1,63 @@
+"""Celery gets names it knows, and the numbers that keep work from being lost."""
+
+import pytest
+from celery.app.defaults import DEFAULTS
+
+from config.celery import NOTIFIER_QUEUES, WORKER_QUEUES, Queue, celery_options
+from config.schedule import SCHEDULE, beat_schedule
+from config.settings import load_settings
+
+# Read by Celery's documentation of Redis, though not in its table of defaults.
+BESIDE_THE_TABLE = {"visibility_timeout"}
+
+
+@pytest.fixture
+def options(tmp_path):
+    given = {"VAR_DIR": str(tmp_path), "VISIBILITY_TIMEOUT_S": "301"}
+    return celery_options(load_settings(given, env_file=None))
+
+
+def test_every_name_is_one_celery_knows(options):
+    assert set(options) - set(DEFAULTS) == BESIDE_THE_TABLE
+
+
+def test_the_visibility_timeout_stands_in_all_three_places(options):
+    assert options["visibility_timeout"] == 301
+    assert options["broker_transport_options"]["visibility_timeout"] == 301
+    assert options["result_backend_transport_options"]["visibility_timeout"] == 301
+
+
+def test_every_wait_for_the_broker_is_bounded(options):
+    transport = options["broker_transport_options"]
+    for name in ("socket_timeout", "socket_connect_timeout", "health_check_interval"):
+        assert transport[name] > 0
+    # The blocking read of kombu takes a second.
+    assert transport["socket_timeout"] > 1
+
+
+def test_messages_are_json_and_acknowledged_late(options):
+    assert options["accept_content"] == options["result_accept_content"] == ["json"]
+    assert options["task_acks_late"] is True
+    assert options["task_reject_on_worker_lost"] is False
+    assert options["task_retry_on_worker_lost"] is True
+    assert options["task_annotations"]["*"]["max_retries"] == 3
+    assert options["worker_prefetch_multiplier"] == 1
+    assert options["task_create_missing_queues"] is False
+
+
+def test_results_go_to_sql_and_are_off_unless_asked_for(options):
+    assert options["result_backend"].startswith("db+sqlite:///")
+    assert options["task_ignore_result"] is True
+
+
+def test_each_queue_has_one_kind_of_worker():
+    assert set(WORKER_QUEUES) | set(NOTIFIER_QUEUES) == set(Queue)
+    assert not set(WORKER_QUEUES) & set(NOTIFIER_QUEUES)
+
+
+def test_a_scheduled_run_expires_before_the_next_and_knows_its_name():
+    entries = beat_schedule()
+    for job in SCHEDULE:
+        entry = entries[job.name]
+        assert entry["args"] == [job.name]
+        assert entry["options"] == {"queue": job.queue.value, "expires": job.every_s}

@@ -1,0 +1,91 @@
+"""Parts of `make run` that need no process: Procfile, ports, samples, templates."""
+
+import json
+
+import pytest
+
+from config.dev.env_example import render
+from config.dev.log_copy import LogCopy
+from config.dev.ports import free_redis_port, uses_simulator
+from config.dev.procfile import read_procfile
+from config.dev.tiers import tier_of
+from config.notification_templates import FIELD_LIMITS, TEMPLATES
+from config.settings import load_settings
+
+
+@pytest.fixture
+def load(tmp_path):
+    def loader(**environ):
+        return load_settings({"VAR_DIR": str(tmp_path)} | environ, env_file=None)
+
+    return loader
+
+
+def test_procfile_lines_are_read_in_order(tmp_path):
+    path = tmp_path / "Procfile"
+    path.write_text("# remark\n\nweb: exec a --b: c\nops: exec d\n")
+    assert list(read_procfile(path).items()) == [
+        ("web", "exec a --b: c"),
+        ("ops", "exec d"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["web exec a\n", "web: a\nweb: b\n", "Web:\n"])
+def test_a_bad_procfile_names_its_line(tmp_path, text):
+    path = tmp_path / "Procfile"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="line"):
+        read_procfile(path)
+
+
+def test_the_simulator_is_ours_only_on_our_port(load):
+    assert uses_simulator(load())
+    assert uses_simulator(load(WECHAT_API_BASE="http://localhost:8002"))
+    assert not uses_simulator(load(WECHAT_API_BASE="https://api.weixin.qq.com"))
+
+
+def test_a_wanted_redis_port_is_kept():
+    assert free_redis_port(7001) == 7001
+
+
+def test_log_files_are_moved_away_when_full(tmp_path):
+    path = tmp_path / "web.log"
+    log = LogCopy(path, max_bytes=100, as_json=True)
+    for number in range(10):
+        log.feed(json.dumps({"event": f"line {number}"}).encode() + b"\n")
+    log.close()
+    assert path.with_suffix(".log.1").exists()
+    assert path.stat().st_size <= 130
+    assert "line 9" in log.tail(1)
+
+
+def test_torn_lines_are_put_together(tmp_path):
+    log = LogCopy(tmp_path / "web.log", max_bytes=10_000, as_json=True)
+    for piece in (b'{"event":', b' "a"}\n{"ev', b'ent": "b"}\nTrace', b"back\n"):
+        log.feed(piece)
+    log.close()
+    lines = (tmp_path / "web.log").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["a", "b", "Traceback"]
+
+
+def test_the_sample_shows_defaults():
+    text = render()
+    assert "# WEB_PORT=8000\n" in text
+    assert "# JWT_KEY=\n" in text
+    assert '"login.ip": "120/20"' in text
+
+
+def test_tiers_are_folders():
+    assert tier_of("tests/unit/a/test_x.py::test_y[1/2]") == "unit"
+
+
+def test_template_fields_are_of_known_kinds():
+    fields = [field for template in TEMPLATES.values() for field in template.fields]
+    assert {field.kind for field in fields} <= set(FIELD_LIMITS)
+    assert {t.key for t in TEMPLATES.values()} == set(TEMPLATES)
+    assert [f.name for f in TEMPLATES["order_update"].fields] == [
+        "character_string1",
+        "thing2",
+        "phrase3",
+        "time4",
+    ]

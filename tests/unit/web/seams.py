@@ -1,0 +1,158 @@
+"""Small real implementations of the seams under the views: everything in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from models.errors import RedisUnavailable
+from models.stores.admission import Admission
+from models.users import Profile
+from web.services.local_buckets import LocalBuckets
+from web.services.login import Enrichment, LoginAnswer
+from web.services.roster import Services
+from web.services.tokens import Grant, TokenSigner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from config.settings import Settings
+    from models.stores.admission import Caller as LimitCaller
+    from web.services.caller import Caller, Claims
+    from web.services.login import LoginRequest
+    from web.services.sessions import Scope
+    from web.services.tokens import Tokens
+
+ADMITTED = Admission("live", limit=5, remaining=4, reset_s=1)
+GRANT = Grant("se_one", "u_one", "wxdemo0000000001", 1, 0)
+
+
+@dataclass
+class MemoryAdmission:
+    """Admits all, unless told to fail; remembers who asked."""
+
+    error: Exception | None = None
+    admission: Admission = ADMITTED
+    asked: list[tuple[str, LimitCaller, str]] = field(default_factory=list)
+
+    def admit_request(
+        self, limit_class: str, caller: LimitCaller, *, session_id: str = ""
+    ) -> Admission:
+        self.asked.append((limit_class, caller, session_id))
+        if self.error is not None:
+            raise self.error
+        return self.admission
+
+
+@dataclass
+class MemorySessions:
+    """Answers every login and refresh for the same user; remembers what was asked."""
+
+    signer: TokenSigner
+    issued_at: int
+    error: Exception | None = None
+    confirmed: list[Claims] = field(default_factory=list)
+    logins: list[tuple[LoginRequest, Caller]] = field(default_factory=list)
+    ended: list[tuple[str, Scope]] = field(default_factory=list)
+
+    def tokens(self) -> Tokens:
+        grant = Grant(*GRANT_FIELDS, issued_at=self.issued_at)
+        return self.signer.sign(grant)
+
+    def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
+        self._maybe_fail()
+        self.logins.append((request, caller))
+        made = self.tokens()
+        return LoginAnswer(
+            access_token=made.access_token,
+            expires_in=made.expires_in,
+            refresh_in=made.refresh_in,
+            refresh_token=made.refresh_token,
+            refresh_expires_in=made.refresh_expires_in,
+            session_id=made.session_id,
+            token_type=made.token_type,
+            user=Profile(id=GRANT.user_id),
+            enrichment=Enrichment(),
+            is_new=None,
+        )
+
+    def refresh(self, _token: str, _caller: Caller, /) -> Tokens:
+        self._maybe_fail()
+        return self.tokens()
+
+    def logout(self, claims: Claims, scope: Scope) -> int:
+        self.ended.append((claims.session_id, scope))
+        return 1
+
+    def confirm(self, claims: Claims) -> None:
+        self._maybe_fail()
+        self.confirmed.append(claims)
+
+    def _maybe_fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class MemoryProfiles:
+    """One profile in a dictionary."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, claims: Claims) -> Profile:
+        return Profile(id=claims.user_id, **self.fields)
+
+    def update(self, claims: Claims, changes: Mapping[str, object]) -> Profile:
+        self.fields.update(changes)
+        return self.get(claims)
+
+
+@dataclass
+class MemoryCache:
+    """The cache of one process, with a switch for Redis being away."""
+
+    values: dict[str, bytes | None] = field(default_factory=dict)
+    away: bool = False
+
+    def load(self, user_id: str, load: Callable[[], bytes | None]) -> bytes | None:
+        if self.away:
+            return load()
+        if user_id not in self.values:
+            self.values[user_id] = load()
+        return self.values[user_id]
+
+    def delete(self, user_id: str) -> None:
+        if self.away:
+            raise RedisUnavailable
+        self.values.pop(user_id, None)
+
+
+@dataclass
+class House:
+    """The seams of one app under test, each within reach of the test."""
+
+    admission: MemoryAdmission
+    sessions: MemorySessions
+    profiles: MemoryProfiles
+    local_buckets: LocalBuckets
+
+    def services(self) -> Services:
+        return Services(
+            admission=self.admission,
+            local_buckets=self.local_buckets,
+            login=self.sessions,
+            sessions=self.sessions,
+            profiles=self.profiles,
+        )
+
+
+GRANT_FIELDS = (GRANT.session_id, GRANT.user_id, GRANT.app_id, GRANT.generation)
+
+
+def new_house(settings: Settings, issued_at: int) -> House:
+    return House(
+        admission=MemoryAdmission(),
+        sessions=MemorySessions(TokenSigner(settings), issued_at),
+        profiles=MemoryProfiles(),
+        local_buckets=LocalBuckets(settings.limits),
+    )

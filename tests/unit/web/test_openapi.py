@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from web.app import PUBLIC_ROUTES
+from web.errors import FIELD_TEXTS_ZH, PROBLEMS
+from web.openapi import build_document, reasons_of
+from web.routes import Auth
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+DOCUMENT = build_document(PUBLIC_ROUTES, title="Kuaida", version="1")
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def operations() -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in DOCUMENT["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_the_document_is_valid() -> None:
+    OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+
+def test_every_route_is_described_and_every_description_served(app: Flask) -> None:
+    served = {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD"}
+    }
+    assert served == set(operations())
+
+
+def test_only_these_routes_are_public() -> None:
+    public = {route.path for route in PUBLIC_ROUTES if route.spec.auth is Auth.PUBLIC}
+    assert public == {
+        "/api/hello",
+        "/healthz",
+        "/api/v1/auth/login",
+        "/api/v1/auth/refresh",
+    }
+
+
+def test_security_follows_the_declaration() -> None:
+    found = operations()
+    assert found["GET /api/v1/me"]["security"] == [{"bearer": []}]
+    assert found["GET /api/hello"]["security"] == []
+
+
+def test_error_answers_name_their_reasons() -> None:
+    login = operations()["POST /api/v1/auth/login"]["responses"]
+    assert "login_code_invalid" in login["400"]["description"]
+    assert "Retry-After" in login["429"]["headers"]
+    assert "401" not in login
+    assert "415" in login
+    hello = operations()["GET /api/hello"]["responses"]
+    assert "429" not in hello
+    assert "415" not in hello
+
+
+@pytest.mark.parametrize("route", PUBLIC_ROUTES, ids=lambda route: route.name)
+def test_reasons_stand_in_the_table(route: Any) -> None:
+    assert set(route.spec.reasons) <= set(PROBLEMS)
+    assert reasons_of(route)
+
+
+def test_schemas_forbid_unknown_body_fields() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for name in (
+        "LoginBody",
+        "DeviceBody",
+        "RefreshBody",
+        "LogoutBody",
+        "ProfilePatch",
+    ):
+        assert schemas[name]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("reason", PROBLEMS)
+def test_codes_begin_with_the_status(reason: str) -> None:
+    problem = PROBLEMS[reason]
+    assert problem.code == 401 or problem.code // 100 == problem.status
+    assert (problem.code == 401) == (problem.status == 401)
+    assert problem.action in {
+        "refresh", "relogin", "wait", "retry", "bind_phone", "upgrade", "resync", "none",
+    }  # fmt: skip
+    assert CHINESE.search(problem.zh)
+    assert problem.en.isascii()
+
+
+def test_codes_differ_except_401() -> None:
+    codes = [problem.code for problem in PROBLEMS.values() if problem.code != 401]
+    assert len(codes) == len(set(codes))
+
+
+def test_field_reasons_have_chinese_words() -> None:
+    assert all(CHINESE.search(words) for words in FIELD_TEXTS_ZH.values())

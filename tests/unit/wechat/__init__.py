@@ -1,0 +1,1 @@
+"""The WeChat library without a network: simulated in process, or scripted."""

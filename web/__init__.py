@@ -1,0 +1,1 @@
+"""The HTTP front: views parse and answer, services decide."""

@@ -1,0 +1,76 @@
+"""Wiring of the public listener: settings in, Flask app out; nothing is decided here.
+
+`web/ops_app.py` wires the internal one, whose libraries stay out of this process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from models.database import open_database
+from models.stores.container import open_stores
+from web.auth import TokenCheck
+from web.cli import add_commands
+from web.dispatch import Dispatcher, install_error_handlers, refuse
+from web.lean_flask import LeanFlask
+from web.middleware import Door
+from web.services.local_buckets import LocalBuckets
+from web.services.login import LoginService
+from web.services.profile import ProfileService
+from web.services.roster import PerProcess, Services
+from web.services.sessions import SessionService
+from web.views import auth, hello, me
+from wechat.gateway import open_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flask import Flask
+
+    from config.settings import Settings
+    from web.routes import Route
+
+PUBLIC_ROUTES: Final[Sequence[Route]] = (
+    *hello.ROUTES.routes,
+    *auth.ROUTES.routes,
+    *me.ROUTES.routes,
+)
+
+
+def create_app(
+    settings: Settings, *, services: Callable[[], Services] | None = None
+) -> Flask:
+    """Return the public app; ``services`` stands in for the real ones in tests.
+
+    Nothing is connected here: each process opens its own stores at first use, so
+    the app may be made before a fork.
+    """
+    app = new_app("kuaida", settings)
+    opened = services or PerProcess(lambda: open_services(settings))
+    dispatcher = Dispatcher(settings.http, TokenCheck(app, settings), opened)
+    dispatcher.register(app, PUBLIC_ROUTES)
+    add_commands(app, settings)
+    return app
+
+
+def open_services(settings: Settings) -> Services:
+    """Open the stores of this process and the services over them."""
+    stores = open_stores(settings)
+    database = open_database(settings, stores.wake_relay)
+    gateway = open_gateway(settings, stores)
+    return Services(
+        admission=stores.admission,
+        local_buckets=LocalBuckets(settings.limits),
+        login=LoginService(settings, stores, database, gateway),
+        sessions=SessionService(settings, stores, database),
+        profiles=ProfileService(database, stores.users),
+    )
+
+
+def new_app(name: str, settings: Settings) -> LeanFlask:
+    """Return an empty app behind the door, answering errors with the envelope."""
+    app = LeanFlask(name)
+    app.config["MAX_CONTENT_LENGTH"] = settings.http.body_limit
+    install_error_handlers(app)
+    app.wsgi_app = Door(app.wsgi_app, settings, refuse)  # type: ignore[method-assign]
+    return app

@@ -1,0 +1,148 @@
+"""Who is calling: access tokens, verified by flask-jwt-extended and remembered.
+
+The library, hardened, verifies each token once; later requests find it in a bounded
+memory.
+`web/services/tokens.py` signs what is checked here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import jwt
+import msgspec
+from flask_jwt_extended import JWTManager, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+
+from config.clock import now_ms
+from models.errors import Unauthenticated
+from web.services.caller import Claims
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from config.settings import Settings
+
+ALGORITHM: Final = "HS256"
+# Each process meets a user about once a second at most while a token lives 900 s;
+# 4096 tokens of about 1 kB are 4 MB, and a miss only costs one verification.
+REMEMBERED_TOKENS: Final = 4096
+MAX_TOKEN_LENGTH: Final = 2048
+MS_PER_S: Final = 1000
+_PART: Final = r"[A-Za-z0-9_-]+"
+_BEARER: Final = re.compile(rf"[Bb]earer ({_PART}\.{_PART}\.{_PART})\Z")
+_ADMIN: Final = re.compile(r"[Bb]earer ([\x21-\x7e]+)\Z")
+
+
+class AccessPayload(msgspec.Struct):
+    """The claims an access token must have, each with its type; all required."""
+
+    iss: str
+    aud: str
+    sub: str
+    jti: str
+    iat: int
+    nbf: int
+    exp: int
+    type: Literal["access"]
+    sid: str
+    ep: int
+    app: str
+
+
+class TokenCheck:
+    """Verifies access tokens; needs an application context at first sight of one."""
+
+    def __init__(self, app: Flask, settings: Settings) -> None:
+        self._keys = {settings.tokens.key_id: settings.secrets.jwt_key}
+        self._seen: OrderedDict[str, Claims] = OrderedDict()
+        app.config.update(
+            JWT_ALGORITHM=ALGORITHM,
+            JWT_DECODE_ALGORITHMS=[ALGORITHM],
+            JWT_DECODE_ISSUER=settings.tokens.issuer,
+            JWT_DECODE_AUDIENCE=settings.tokens.audience,
+            JWT_DECODE_LEEWAY=settings.tokens.leeway_s,
+            JWT_TOKEN_LOCATION=["headers"],
+            JWT_SECRET_KEY=settings.secrets.jwt_key,
+        )
+        manager = JWTManager(app)
+        manager.decode_key_loader(self._key_for)
+
+    def claims(self, authorization: str | None) -> Claims:
+        """Return the claims of one Authorization header.
+
+        Raises `Unauthenticated`: ``token_missing`` without a header,
+        ``token_expired``, and ``token_invalid`` for everything else. Repeated
+        headers reach us joined by a comma and so do not match.
+        """
+        if authorization is None:
+            raise Unauthenticated(reason="token_missing")
+        found = _BEARER.match(authorization)
+        if found is None or len(authorization) > MAX_TOKEN_LENGTH:
+            raise Unauthenticated("malformed header")
+        token = found.group(1)
+        claims = self._seen.get(token)
+        if claims is None or claims.expires_at * MS_PER_S <= now_ms():
+            claims = self._verify(token)
+        return claims
+
+    def _verify(self, token: str) -> Claims:
+        try:
+            decode_token(token)
+            payload = _payload(token)
+        except jwt.ExpiredSignatureError as error:
+            raise Unauthenticated(reason="token_expired") from error
+        except (
+            jwt.PyJWTError,
+            JWTExtendedException,
+            msgspec.MsgspecError,
+            ValueError,
+            TypeError,
+            RecursionError,
+        ) as error:
+            raise Unauthenticated(type(error).__name__) from error
+        claims = Claims(
+            user_id=payload.sub,
+            session_id=payload.sid,
+            app_id=payload.app,
+            token_id=payload.jti,
+            expires_at=payload.exp,
+            issued_at=payload.iat,
+            epoch=payload.ep,
+        )
+        self._remember(token, claims)
+        return claims
+
+    def _remember(self, token: str, claims: Claims) -> None:
+        self._seen[token] = claims
+        if len(self._seen) > REMEMBERED_TOKENS:
+            self._seen.popitem(last=False)
+
+    def _key_for(self, header: dict[str, Any], _payload: dict[str, Any]) -> bytes:
+        key = self._keys.get(header.get("kid", ""))
+        if key is None or header.get("alg") != ALGORITHM:
+            raise Unauthenticated("unknown key")
+        return key
+
+
+def _payload(token: str) -> AccessPayload:
+    # The library fills in a missing type and lets other claims be absent, so the
+    # signed bytes are read once more, strictly.
+    middle = token.split(".")[1]
+    raw = base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4))
+    return msgspec.json.decode(raw, type=AccessPayload)
+
+
+def require_admin(authorization: str | None, admin_token: str) -> None:
+    """Pass the internal listener's own token; raises `Unauthenticated`."""
+    if authorization is None:
+        raise Unauthenticated(reason="token_missing")
+    found = _ADMIN.match(authorization)
+    if found is None:
+        raise Unauthenticated("malformed header")
+    if not hmac.compare_digest(found.group(1).encode(), admin_token.encode()):
+        raise Unauthenticated("not the admin token")

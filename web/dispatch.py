@@ -1,0 +1,154 @@
+"""Serves declared routes: token, admission, body, handler, envelope, in this order.
+
+What a route wants is said in `web/routes.py`; errors rise to the handlers that
+`install_error_handlers` puts into the Flask app.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from flask import g, request
+
+from config.logging import get_logger
+from models.errors import RedisUnavailable, Unauthenticated
+from models.stores.admission import Admission
+from models.stores.admission import Caller as LimitCaller
+from web.answers import REST
+from web.errors import refusal_of
+from web.request_body import read_body
+from web.routes import Auth, Call, Limit
+from web.services.caller import Caller
+from web.strict_json import parse_object
+from web.validation import read_query, read_struct
+from web.visit import visit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from flask import Flask
+
+    from config.process_settings import HttpSettings
+    from web.answers import Answer
+    from web.auth import TokenCheck
+    from web.routes import Route
+    from web.services.caller import Claims
+    from web.services.roster import Services
+    from web.visit import Visit
+
+_log: Final = get_logger("web.dispatch")
+# Redis is away: this process counts alone, and SQL must be asked for the session.
+UNKNOWN: Final = Admission(session="unknown")
+
+
+class Dispatcher:
+    """Turns declared routes into Flask views of one app."""
+
+    def __init__(
+        self,
+        http: HttpSettings,
+        tokens: TokenCheck,
+        services: Callable[[], Services],
+    ) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._services = services
+
+    def register(self, app: Flask, routes: Iterable[Route]) -> None:
+        """Add ``routes`` to ``app``; OPTIONS is not answered, we need no CORS."""
+        for route in routes:
+            app.add_url_rule(
+                route.path,
+                route.name,
+                self._view(route),
+                methods=[route.method],
+                provide_automatic_options=False,
+            )
+
+    def _view(self, route: Route) -> Callable[..., Answer]:
+        spec, handler = route.spec, route.handler
+        identifies = spec.auth is Auth.USER
+        admits = spec.limit in {Limit.READ, Limit.WRITE}
+
+        def view(**path: str) -> Answer:
+            environ = request.environ
+            visit = visit_of(environ)
+            visit.route = route.path
+            identity = self._identify(environ, visit) if identifies else None
+            if admits:
+                self._admit(spec.limit, visit, identity)
+            arguments = self._arguments(route, environ)
+            call = Call(visit, _caller(visit), self._services, identity)
+            return REST.success(visit, handler(call, *arguments, **path))
+
+        return view
+
+    def _identify(self, environ: dict[str, Any], visit: Visit) -> Claims:
+        claims = self._tokens.claims(environ.get("HTTP_AUTHORIZATION"))
+        visit.user_id, visit.app_id = claims.user_id, claims.app_id
+        g.claims = claims
+        return claims
+
+    def _admit(self, limit: Limit, visit: Visit, identity: Claims | None) -> None:
+        services = self._services()
+        asked = LimitCaller(visit.ip, visit.user_id, visit.device_id, visit.app_id)
+        session_id = identity.session_id if identity else ""
+        try:
+            admitted = services.admission.admit_request(
+                limit.value, asked, session_id=session_id
+            )
+        except RedisUnavailable:
+            services.local_buckets.admit(limit.value, asked)
+            admitted = UNKNOWN
+        _tell_limit(visit, admitted)
+        state = admitted.session
+        if identity is None or state == "live":
+            return
+        if state == "revoked":
+            raise Unauthenticated(reason="session_revoked")
+        services.sessions.confirm(identity)
+
+    def _arguments(self, route: Route, environ: dict[str, Any]) -> list[object]:
+        spec = route.spec
+        query = read_query(spec.query, environ.get("QUERY_STRING", ""))
+        arguments: list[object] = [] if query is None else [query]
+        if spec.body is not None:
+            raw = read_body(
+                environ,
+                limit=spec.body_bytes(self._http),
+                seconds=self._http.body_deadline_s,
+            )
+            value = parse_object(raw, self._http.json_depth)
+            arguments.insert(0, read_struct(spec.body, value))
+        return arguments
+
+
+def install_error_handlers(app: Flask) -> None:
+    """Answer every exception of ``app`` with the envelope."""
+    app.register_error_handler(
+        Exception, lambda error: refuse(error, visit_of(request.environ))
+    )
+
+
+def refuse(error: Exception, visit: Visit) -> Answer:
+    """Return the answer that tells ``error``; what we did not expect is logged."""
+    refusal = refusal_of(error)
+    if refusal.reason == "internal":
+        _log.error("request_failed", error=type(error).__name__, exc_info=error)
+    told = REST.failure(visit, refusal)
+    allowed = getattr(error, "valid_methods", None)
+    if allowed:
+        told.headers.add("Allow", ", ".join(sorted(allowed)))
+    return told
+
+
+def _caller(visit: Visit) -> Caller:
+    return Caller(visit.ip, visit.device_id, visit.request_id, visit.deadline)
+
+
+def _tell_limit(visit: Visit, admitted: Admission) -> None:
+    if admitted.limit is None:
+        return
+    visit.headers.append(("RateLimit-Limit", str(admitted.limit)))
+    visit.headers.append(("RateLimit-Remaining", str(admitted.remaining)))
+    visit.headers.append(("RateLimit-Reset", str(admitted.reset_s)))

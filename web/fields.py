@@ -1,0 +1,28 @@
+r"""Shared shapes of text fields; the same limits are in the OpenAPI document.
+
+Patterns end in ``$(?!\n)``: Python's ``$`` alone lets one line end through, and
+JSON Schema knows no ``\\Z``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+# No C0 controls and no DEL: they break terminals and logs, and NUL breaks databases.
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+CODE: Final = r"^[A-Za-z0-9_.-]+$(?!\n)"
+VISIBLE_ASCII: Final = r"^[!-~]+$(?!\n)"
+NAME: Final = r"^[A-Za-z0-9_-]+$(?!\n)"
+DEVICE_NAME: Final = r"^[A-Za-z0-9._:-]+$(?!\n)"
+HTTPS_URL: Final = r"^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[!-~]*)?$(?!\n)"
+
+LoginCode = Annotated[str, Meta(min_length=1, max_length=128, pattern=CODE)]
+AppName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NAME)]
+DeviceName = Annotated[str, Meta(min_length=1, max_length=64, pattern=DEVICE_NAME)]
+ShortText = Annotated[str, Meta(max_length=32, pattern=PRINTABLE)]
+Text = Annotated[str, Meta(max_length=64, pattern=PRINTABLE)]
+FilledText = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
+HttpsUrl = Annotated[str, Meta(max_length=512, pattern=HTTPS_URL)]
+TokenText = Annotated[str, Meta(min_length=1, max_length=2048, pattern=VISIBLE_ASCII)]

@@ -1,0 +1,199 @@
+"""The OpenAPI 3.1 document, made from the declarations that serve the requests.
+
+Schemas come from the same `msgspec` structs that validate; the error answers of a
+route follow from its token, its limit, its body and the reasons it names.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from web.answers import JSON, Failure
+from web.errors import PROBLEMS
+from web.routes import Auth, Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from web.routes import Route
+
+REF: Final = "#/components/schemas/{name}"
+Json = dict[str, Any]
+_PATH_VARIABLE: Final = re.compile(r"<(?:\w+:)?(\w+)>")
+_ALWAYS: Final = ("validation_failed", "internal", "unavailable")
+_BODY_REASONS: Final = (
+    "invalid_json",
+    "unknown_field",
+    "request_timeout",
+    "body_too_large",
+    "unsupported_media_type",
+)
+_USER_REASONS: Final = (
+    "token_missing",
+    "token_invalid",
+    "token_expired",
+    "session_revoked",
+)
+_REQUEST_HEADERS: Final = (
+    ("X-Request-Id", "Echoed when sane, else a new one is made."),
+    ("X-Device-Id", "The client's own device id; part of the rate limits."),
+    ("Accept-Language", "Language of `msg`: zh (default) or en."),
+)
+
+
+def build_document(routes: Sequence[Route], *, title: str, version: str) -> Json:
+    """Return the document of ``routes`` as plain data."""
+    shapes = [shape for route in routes for shape in _shapes(route)]
+    _, schemas = msgspec.json.schema_components(
+        [*dict.fromkeys(shapes), Failure], ref_template=REF
+    )
+    paths: dict[str, Json] = {}
+    for route in routes:
+        path = _PATH_VARIABLE.sub(r"{\1}", route.path)
+        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": _INTRODUCTION},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+            },
+        },
+    }
+
+
+def reasons_of(route: Route) -> list[str]:
+    """Return every reason this route may answer, in the order of the table."""
+    spec = route.spec
+    reasons = {*_ALWAYS, *spec.reasons}
+    if spec.body is not None:
+        reasons.update(_BODY_REASONS)
+    if spec.auth is not Auth.PUBLIC:
+        reasons.update(_USER_REASONS)
+    if spec.limit is not Limit.NONE:
+        reasons.add("rate_limited")
+    return [reason for reason in PROBLEMS if reason in reasons]
+
+
+def _shapes(route: Route) -> Iterable[type[msgspec.Struct]]:
+    spec = route.spec
+    return (shape for shape in (spec.answer, spec.body, spec.query) if shape)
+
+
+def _operation(route: Route) -> Json:
+    spec = route.spec
+    operation: Json = {
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": spec.summary,
+        "parameters": [*_path_parameters(route), *_parameters(route)],
+        "responses": {"200": _success(route), **_failures(route)},
+        "security": [] if spec.auth is Auth.PUBLIC else [{"bearer": []}],
+    }
+    if spec.description:
+        operation["description"] = spec.description
+    if spec.body is not None:
+        schema = {"$ref": REF.format(name=spec.body.__name__)}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": schema}},
+        }
+    return operation
+
+
+def _path_parameters(route: Route) -> list[Json]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PATH_VARIABLE.findall(route.path)
+    ]
+
+
+def _parameters(route: Route) -> list[Json]:
+    headers = [
+        {
+            "name": name,
+            "in": "header",
+            "description": words,
+            "schema": {"type": "string"},
+        }
+        for name, words in _REQUEST_HEADERS
+    ]
+    timeout = {"type": "integer", "minimum": 100, "maximum": 30000, "default": 5000}
+    headers.append(
+        {"name": "X-Timeout-Ms", "in": "header", "schema": timeout,
+         "description": "How long the client waits; everything below inherits it."}
+    )  # fmt: skip
+    return [*_query_parameters(route.spec.query), *headers]
+
+
+def _query_parameters(query: type[msgspec.Struct] | None) -> list[Json]:
+    if query is None:
+        return []
+    _, components = msgspec.json.schema_components([query], ref_template=REF)
+    schema = components[query.__name__]
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": field}
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _success(route: Route) -> Json:
+    data = {"$ref": REF.format(name=route.spec.answer.__name__)}
+    schema = {
+        "type": "object",
+        "required": ["code", "msg", "data", "request_id", "server_time"],
+        "properties": {
+            "code": {"const": 0},
+            "msg": {"const": "ok"},
+            "data": data,
+            "request_id": {"type": "string"},
+            "server_time": {"type": "integer", "description": "epoch milliseconds"},
+        },
+    }
+    return {
+        "description": "Done",
+        "headers": _headers("X-Request-Id", *_limit_headers(route)),
+        "content": {JSON: {"schema": schema}},
+    }
+
+
+def _failures(route: Route) -> dict[str, Json]:
+    by_status: dict[str, list[str]] = {}
+    for reason in reasons_of(route):
+        by_status.setdefault(str(PROBLEMS[reason].status), []).append(reason)
+    return {status: _failure(reasons) for status, reasons in by_status.items()}
+
+
+def _failure(reasons: list[str]) -> Json:
+    told = {"type": "object", "properties": {"reason": {"enum": reasons}}}
+    schema = {"allOf": [{"$ref": REF.format(name="Failure")}, told]}
+    waits = any(PROBLEMS[reason].action == "wait" for reason in reasons)
+    names = ("X-Request-Id", "Retry-After") if waits else ("X-Request-Id",)
+    return {
+        "description": ", ".join(reasons),
+        "headers": _headers(*names),
+        "content": {JSON: {"schema": schema}},
+    }
+
+
+def _limit_headers(route: Route) -> tuple[str, ...]:
+    if route.spec.limit in {Limit.NONE, Limit.SERVICE}:
+        return ()
+    return ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+
+
+def _headers(*names: str) -> Json:
+    return {name: {"schema": {"type": "string"}} for name in names}
+
+
+_INTRODUCTION: Final = """\
+Every answer is the envelope `{code, msg, data, request_id, server_time}`. Success is
+HTTP 200 with code 0. Errors carry the truthful HTTP status, a stable `reason`, and an
+`action`: what the client does now. Clients must ignore answer fields they do not know.
+"""

@@ -1,0 +1,48 @@
+"""Wiring of the internal listener: metrics, readiness, documents, admin routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from models.database import open_database
+from models.stores.container import open_stores
+from web.app import PUBLIC_ROUTES, new_app, open_services
+from web.auth import TokenCheck
+from web.dispatch import Dispatcher
+from web.docs_page import add_docs
+from web.ops_guard import guard_admin_routes
+from web.ops_metrics import Exposition, JournalCollector
+from web.readiness import Readiness, add_readiness
+from web.services.roster import PerProcess
+from web.views import hello
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask import Flask
+
+    from config.settings import Settings
+    from web.routes import Route
+
+# The name `workers/health.py` gives it; web must not import workers.
+RELAY_HEARTBEAT: Final = "relay.alive"
+OPS_ROUTES: Final[Sequence[Route]] = tuple(
+    route for route in hello.ROUTES.routes if route.path == "/healthz"
+)
+
+
+def create_ops_app(settings: Settings) -> Flask:
+    """Return the internal app; each process opens its stores at first use."""
+    app = new_app("kuaida-ops", settings)
+    guard_admin_routes(app, settings)
+    services = PerProcess(lambda: open_services(settings))
+    tokens = TokenCheck(app, settings)
+    Dispatcher(settings.http, tokens, services).register(app, OPS_ROUTES)
+    add_docs(app, PUBLIC_ROUTES)
+    stores = PerProcess(lambda: open_stores(settings))
+    database = PerProcess(lambda: open_database(settings))
+    queue_prefix = f"{settings.redis.prefix}:{settings.env}:"
+    Exposition(app, JournalCollector(stores, database, queue_prefix))
+    heartbeat = settings.run_dir / RELAY_HEARTBEAT
+    add_readiness(app, Readiness(stores, database, heartbeat))
+    return app

@@ -1,0 +1,136 @@
+"""How an endpoint is declared: once, for validation and for the OpenAPI document.
+
+`web/views` declare, `web/dispatch.py` serves, `web/openapi.py` describes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import msgspec
+
+    from config.process_settings import HttpSettings
+    from web.services.caller import Caller, Claims
+    from web.services.roster import Services
+    from web.visit import Visit
+
+HandlerT = TypeVar("HandlerT", bound="Callable[..., object]")
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class Auth(StrEnum):
+    """Who may call a route."""
+
+    PUBLIC = "public"
+    USER = "user"
+    ADMIN = "admin"
+
+
+class Limit(StrEnum):
+    """Which rate limit a route falls under; `SERVICE` admits inside its service.
+
+    A login spends its one Redis round trip for admission on more than a bucket,
+    so its service asks, not the dispatcher. `NONE` is for routes without I/O.
+    """
+
+    NONE = "none"
+    SERVICE = "login"
+    READ = "read"
+    WRITE = "write"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """What a route takes, gives and may refuse; ``body_limit`` None is the default.
+
+    ``reasons`` names the refusals of its service; those of validation, tokens and
+    limits follow from the other fields.
+    """
+
+    summary: str
+    answer: type[msgspec.Struct]
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    auth: Auth = Auth.USER
+    limit: Limit = Limit.READ
+    body_limit: int | None = None
+    reasons: tuple[str, ...] = ()
+    description: str = ""
+
+    def body_bytes(self, http: HttpSettings) -> int:
+        """Return the bytes a body of this route may have."""
+        return http.body_limit if self.body_limit is None else self.body_limit
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint: where, what, who serves it."""
+
+    method: Method
+    path: str
+    tag: str
+    spec: Spec
+    handler: Callable[..., object]
+
+    @property
+    def name(self) -> str:
+        """Operation id: the handler's place and name."""
+        return f"{self.tag}_{self.handler.__name__}"
+
+
+@dataclass(slots=True)
+class Call:
+    """What a handler gets beside its body: who asks, and the services to ask."""
+
+    visit: Visit
+    caller: Caller
+    open_services: Callable[[], Services]
+    identity: Claims | None = None
+
+    @property
+    def services(self) -> Services:
+        """The services of this process, opened when the first request needs one."""
+        return self.open_services()
+
+    @property
+    def claims(self) -> Claims:
+        """The verified token; only handlers of routes with `Auth.USER` may ask."""
+        if self.identity is None:
+            raise RuntimeError(self.visit.route)
+        return self.identity
+
+
+@dataclass(slots=True)
+class Routes:
+    """The routes of one noun, under one prefix."""
+
+    tag: str
+    prefix: str = "/api/v1"
+    routes: list[Route] = field(default_factory=list)
+
+    def get(self, path: str, spec: Spec) -> Callable[[HandlerT], HandlerT]:
+        """Declare a GET route."""
+        return self._declare("GET", path, spec)
+
+    def post(self, path: str, spec: Spec) -> Callable[[HandlerT], HandlerT]:
+        """Declare a POST route."""
+        return self._declare("POST", path, spec)
+
+    def patch(self, path: str, spec: Spec) -> Callable[[HandlerT], HandlerT]:
+        """Declare a PATCH route."""
+        return self._declare("PATCH", path, spec)
+
+    def _declare(
+        self, method: Method, path: str, spec: Spec
+    ) -> Callable[[HandlerT], HandlerT]:
+        def keep(handler: HandlerT) -> HandlerT:
+            route = Route(method, self.prefix + path, self.tag, spec, handler)
+            self.routes.append(route)
+            return handler
+
+        return keep

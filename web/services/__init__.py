@@ -1,0 +1,1 @@
+"""What requests decide and do; no Flask, no SQL text."""

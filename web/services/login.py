@@ -1,0 +1,284 @@
+"""Login: a WeChat code becomes a session in two Redis round trips and one WeChat call.
+
+Admission decides who exchanges the code; everyone else with the same code gets the
+same answer. No SQL and no broker on this path; while Redis is away the SQL journal
+takes its place (`web/services/login_fallback.py`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.clock import Deadline, now_ms, sleep
+from config.metrics import LOGINS
+from models.base import new_id
+from models.errors import (
+    FieldFault,
+    InvalidInput,
+    KuaidaError,
+    LoginCodeInvalid,
+    RedisUnavailable,
+    Upstream,
+)
+from models.login_entry import LoginEntry
+from models.sealing import IdentityHasher
+from models.stores.admission import Caller as LimitCaller
+from models.stores.admission import FailedExchange
+from models.stores.sessions import NewSession, WeChatSecrets
+from models.users import Profile
+from web.services.login_fallback import LoginFallback
+from web.services.login_record import (
+    LoginRecord,
+    decode_record,
+    encode_record,
+    failure_record,
+    is_record,
+    raise_failure,
+)
+from web.services.tokens import TokenSigner
+from web.services.wechat_faults import translated
+from wechat.errors import WeChatError
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database
+    from models.devices import DeviceInfo
+    from models.stores.container import Stores
+    from web.services.caller import Caller
+    from web.services.tokens import Tokens
+    from wechat.gateway import Gateway
+
+MS_PER_S = 1000
+# Callers that joined an exchange look for its record this often.
+JOIN_POLL_S = 0.015
+# Time kept back from WeChat so that the session can still be written.
+RESERVE_S = 0.3
+RESERVE_SHARE = 0.2
+# A passing fault is remembered only for those who asked at the same moment.
+PASSING_FAULT_MS = 500
+LASTING_FAULTS = ("login_code_invalid", "high_risk_user")
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRequest:
+    """What the page sends after ``wx.login``, already checked by the view."""
+
+    code: str
+    app_id: str | None = None
+    device: DeviceInfo | None = None
+    guest_token: str | None = None
+
+
+class Enrichment(msgspec.Struct, frozen=True):
+    """How far the background part of the login is: ``pending`` or ``done``."""
+
+    state: str = "pending"
+
+
+class LoginAnswer(msgspec.Struct, frozen=True):
+    """Tokens, the user as far as known, and whether the user is new (a hint)."""
+
+    access_token: str
+    expires_in: int
+    refresh_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    session_id: str
+    token_type: str
+    user: Profile | msgspec.Raw
+    enrichment: Enrichment
+    is_new: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One login on its way: the request, who asks, and the names it goes by."""
+
+    request: LoginRequest
+    caller: Caller
+    app_id: str
+    code_key: str
+    mark: str
+
+    @property
+    def limits(self) -> LimitCaller:
+        """The dimensions under which this login is counted."""
+        device = self.request.device.id if self.request.device else ""
+        device = device or self.caller.device_id
+        return LimitCaller(self.caller.ip, device=device, app=self.app_id)
+
+
+class LoginService:
+    """Turns WeChat codes into sessions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        database: Database,
+        gateway: Gateway,
+    ) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._gateway = gateway
+        self._tokens = TokenSigner(settings)
+        self._hasher = IdentityHasher(settings.secrets.id_key)
+        self._fallback = LoginFallback(settings, database)
+        self._apps = tuple(app.app_id for app in settings.wechat.apps)
+
+    def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
+        """Return tokens for the person behind ``request.code``.
+
+        Raises `LoginCodeInvalid`, `Forbidden`, `Limited`, `Upstream` and
+        `Unavailable`; the same error for everyone who sent the code meanwhile.
+        """
+        attempt = self._attempt(request, caller)
+        try:
+            raw = self._record(attempt)
+            record, profile = decode_record(raw)
+            raise_failure(record)
+        except KuaidaError as error:
+            LOGINS.labels(error.reason).inc()
+            raise
+        LOGINS.labels("ok").inc()
+        return _answer(self._tokens.sign(record.grant), record, profile)
+
+    def _attempt(self, request: LoginRequest, caller: Caller) -> Attempt:
+        app_id = request.app_id or self._apps[0]
+        if app_id not in self._apps:
+            fault = FieldFault("app_id", "unknown_app", "no such app here")
+            raise InvalidInput("unknown app", faults=(fault,))
+        # The code itself is a credential: Redis knows it by its hash.
+        code_hash = sha256(request.code.encode()).hexdigest()
+        key = self._stores.keys.code(app_id, code_hash)
+        return Attempt(request, caller, app_id, key, f"f:{secrets.token_hex(8)}")
+
+    def _record(self, attempt: Attempt) -> bytes:
+        try:
+            flight = self._stores.admission.admit_login(
+                attempt.limits,
+                attempt.code_key,
+                mark=attempt.mark,
+                flight_ms=int(attempt.caller.deadline.remaining_s() * MS_PER_S) + 1,
+            )
+        except RedisUnavailable:
+            return self._fallback.record(
+                attempt.code_key, attempt.limits, lambda: self._exchange(attempt)
+            )
+        if flight.verdict == "known":
+            return flight.record
+        if flight.verdict == "join":
+            return self._joined(attempt)
+        return self._lead(attempt)
+
+    def _joined(self, attempt: Attempt) -> bytes:
+        while not attempt.caller.deadline.expired:
+            found = self._stores.admission.find_record(attempt.code_key)
+            if found is not None and is_record(found):
+                return found
+            if found is None:
+                # The exchange died or its fault has passed; WeChat may have
+                # used the code up, so only a new one is sure to work.
+                raise LoginCodeInvalid("the exchange of this code did not end")
+            sleep(JOIN_POLL_S)
+        raise Upstream(reason="wechat_timeout")
+
+    def _lead(self, attempt: Attempt) -> bytes:
+        try:
+            entry, found = self._exchange(attempt)
+        except KuaidaError as error:
+            self._remember_failure(attempt, error)
+            raise
+        try:
+            return self._open(attempt, entry, found)
+        except RedisUnavailable:
+            return self._fallback.journal(entry, found)
+
+    def _exchange(self, attempt: Attempt) -> tuple[LoginEntry, WeChatSecrets]:
+        code = attempt.request.code
+        deadline = _with_reserve(attempt.caller.deadline)
+        try:
+            found = self._gateway.code2session(attempt.app_id, code, deadline=deadline)
+        except WeChatError as error:
+            raise translated(error) from error
+        told = WeChatSecrets(found.openid, found.session_key, found.unionid)
+        return self._entry(attempt, told), told
+
+    def _entry(self, attempt: Attempt, told: WeChatSecrets) -> LoginEntry:
+        at = now_ms()
+        return LoginEntry(
+            id=new_id("lg"),
+            kind="login",
+            user_id=self._hasher.user_id(attempt.app_id, told.openid),
+            app_id=attempt.app_id,
+            session_id=new_id("se"),
+            at=at,
+            expires_at=at + self._settings.tokens.refresh_s * MS_PER_S,
+            has_unionid=told.unionid is not None,
+            device=attempt.request.device,
+            ip=attempt.caller.ip,
+            request_id=attempt.caller.request_id,
+        )
+
+    def _open(self, attempt: Attempt, entry: LoginEntry, told: WeChatSecrets) -> bytes:
+        tokens = self._settings.tokens
+        return self._stores.sessions.open(
+            NewSession(
+                entry=entry,
+                secrets=told,
+                code_key=attempt.code_key,
+                record=encode_record(record_of(entry)),
+                record_ms=tokens.code_life_s * MS_PER_S,
+                life_ms=tokens.refresh_s * MS_PER_S,
+                secrets_ms=tokens.session_key_s * MS_PER_S,
+            )
+        )
+
+    def _remember_failure(self, attempt: Attempt, error: KuaidaError) -> None:
+        lasting = error.reason in LASTING_FAULTS
+        life_s = self._settings.tokens.code_life_s
+        try:
+            self._stores.admission.record_failure(
+                attempt.limits,
+                attempt.code_key,
+                FailedExchange(
+                    mark=attempt.mark,
+                    record=encode_record(failure_record(error)),
+                    life_ms=life_s * MS_PER_S if lasting else PASSING_FAULT_MS,
+                    counts=isinstance(error, LoginCodeInvalid),
+                ),
+            )
+        except RedisUnavailable:
+            return
+
+
+def record_of(entry: LoginEntry) -> LoginRecord:
+    """Return the record of a login that succeeded."""
+    return LoginRecord(entry.session_id, entry.user_id, entry.app_id, entry.at)
+
+
+def _with_reserve(deadline: Deadline) -> Deadline:
+    reserve = min(RESERVE_S, deadline.remaining_s() * RESERVE_SHARE)
+    return Deadline(deadline.at - reserve)
+
+
+def _answer(tokens: Tokens, record: LoginRecord, profile: bytes) -> LoginAnswer:
+    at = record.at
+    pending = Profile(id=record.user_id, created_at=at, last_login_at=at, login_count=1)
+    return LoginAnswer(
+        access_token=tokens.access_token,
+        expires_in=tokens.expires_in,
+        refresh_in=tokens.refresh_in,
+        refresh_token=tokens.refresh_token,
+        refresh_expires_in=tokens.refresh_expires_in,
+        session_id=tokens.session_id,
+        token_type=tokens.token_type,
+        user=msgspec.Raw(profile) if profile else pending,
+        enrichment=Enrichment(),
+        is_new=False if profile else None,
+    )

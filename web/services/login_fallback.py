@@ -1,0 +1,88 @@
+"""Logins while Redis is away: the SQL journal, and single flight in this process.
+
+A session row and an outbox row in one commit stand for the Redis session and the
+stream entry; the relay carries the login on once the broker is back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from config.metrics import JOURNAL_ADDED
+from models.login_journal import PURPOSE, JournaledLogin, seal_login
+from models.sealing import sealer_for
+from models.sessions import insert_session
+from web.services.local_buckets import LocalBuckets
+from web.services.login_record import LoginRecord, encode_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from config.settings import Settings
+    from models.database import Database
+    from models.login_entry import LoginEntry
+    from models.stores.admission import Caller as LimitCaller
+    from models.stores.sessions import WeChatSecrets
+
+    Exchange = Callable[[], tuple[LoginEntry, WeChatSecrets]]
+
+TASK = "tasks.logins.enrich_journaled_login"
+# Codes of the last minutes of one process; 1,000 records are about 200 kB.
+REMEMBERED_CODES = 1000
+
+
+class LoginFallback:
+    """Finishes logins without Redis."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._database = database
+        self._sealer = sealer_for(settings.secrets, PURPOSE)
+        self._limits = LocalBuckets(settings.limits)
+        self._mutex = threading.Lock()
+        self._flights: OrderedDict[str, Future[bytes]] = OrderedDict()
+
+    def record(self, code_key: str, limits: LimitCaller, exchange: Exchange) -> bytes:
+        """Exchange the code once in this process and journal the login in SQL.
+
+        Raises `Limited`, what ``exchange`` raises, and `DatabaseUnavailable` when
+        both stores are away.
+        """
+        self._limits.admit("login", limits)
+        flight, leads = self._join(code_key)
+        if leads:
+            try:
+                flight.set_result(self.journal(*exchange()))
+            except BaseException as error:
+                self._forget(code_key)
+                flight.set_exception(error)
+                raise
+        # The leader is bounded by its own deadline, and so are we.
+        return flight.result()
+
+    def journal(self, entry: LoginEntry, told: WeChatSecrets) -> bytes:
+        """Write session and journal row in one commit and return the record."""
+        sealed = seal_login(self._sealer, JournaledLogin(entry, told))
+        with self._database.unit_of_work() as work:
+            insert_session(work.session, entry)
+            work.enqueue(TASK, entry.id, payload=sealed)
+        JOURNAL_ADDED.labels("outbox").inc()
+        return encode_record(
+            LoginRecord(entry.session_id, entry.user_id, entry.app_id, entry.at)
+        )
+
+    def _join(self, code_key: str) -> tuple[Future[bytes], bool]:
+        with self._mutex:
+            flight = self._flights.get(code_key)
+            if flight is not None:
+                return flight, False
+            flight = self._flights[code_key] = Future()
+            if len(self._flights) > REMEMBERED_CODES:
+                self._flights.popitem(last=False)
+            return flight, True
+
+    def _forget(self, code_key: str) -> None:
+        with self._mutex:
+            self._flights.pop(code_key, None)

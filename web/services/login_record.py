@@ -1,0 +1,80 @@
+"""What a login left behind for repeats of its code: a session, or why there is none.
+
+Kept in Redis for the life of the code; holds ids only, tokens are signed anew and
+come out equal.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from models.errors import (
+    Forbidden,
+    KuaidaError,
+    Limited,
+    LoginCodeInvalid,
+    Unavailable,
+    Upstream,
+)
+from web.services.tokens import Grant
+
+MARK = b"r"
+FIRST_GENERATION = 1
+_KINDS: tuple[type[KuaidaError], ...] = (
+    LoginCodeInvalid,
+    Forbidden,
+    Limited,
+    Upstream,
+    Unavailable,
+)
+
+
+class LoginRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A finished exchange; ``kind`` names the error class when it failed."""
+
+    session_id: str = ""
+    user_id: str = ""
+    app_id: str = ""
+    at: int = 0
+    kind: str = ""
+    reason: str = ""
+    retry_after_ms: int | None = None
+
+    @property
+    def grant(self) -> Grant:
+        """The grant of the session's first tokens."""
+        return Grant(
+            self.session_id, self.user_id, self.app_id, FIRST_GENERATION, self.at
+        )
+
+
+def encode_record(record: LoginRecord) -> bytes:
+    """Return the bytes to keep; a known user's profile may follow on a second line."""
+    return MARK + msgspec.json.encode(record)
+
+
+def decode_record(raw: bytes) -> tuple[LoginRecord, bytes]:
+    """Return the record and the cached profile that was kept with it, if any."""
+    first, _, profile = raw[len(MARK) :].partition(b"\n")
+    return msgspec.json.decode(first, type=LoginRecord), profile
+
+
+def is_record(raw: bytes | None) -> bool:
+    """Whether ``raw`` is a record and not the mark of an exchange in flight."""
+    return raw is not None and raw.startswith(MARK)
+
+
+def failure_record(error: KuaidaError) -> LoginRecord:
+    """Return the record from which `raise_failure` raises the same error again."""
+    return LoginRecord(
+        kind=type(error).__name__,
+        reason=error.reason,
+        retry_after_ms=error.retry_after_ms,
+    )
+
+
+def raise_failure(record: LoginRecord) -> None:
+    """Raise the error a failed exchange ended with; nothing for a success."""
+    for kind in _KINDS:
+        if kind.__name__ == record.kind:
+            raise kind(reason=record.reason, retry_after_ms=record.retry_after_ms)

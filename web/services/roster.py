@@ -1,0 +1,103 @@
+"""The services of a process: what views may ask, and how they are opened.
+
+Views see the protocols, so that tests can serve them from memory.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import msgspec
+
+    from models.stores.admission import Admission
+    from models.stores.admission import Caller as LimitCaller
+    from models.users import Profile
+    from web.services.caller import Caller, Claims
+    from web.services.local_buckets import LocalBuckets
+    from web.services.login import LoginAnswer, LoginRequest
+    from web.services.sessions import Scope
+    from web.services.tokens import Tokens
+
+T = TypeVar("T")
+
+
+class AdmissionDoor(Protocol):
+    """Rate limits and session state in one round trip."""
+
+    def admit_request(
+        self, limit_class: str, caller: LimitCaller, *, session_id: str = ""
+    ) -> Admission:
+        """Count the request; `Limited` when refused, `RedisUnavailable` when away."""
+
+
+class Login(Protocol):
+    """Turns a WeChat code into a session."""
+
+    def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
+        """Return tokens and user, or raise from `models.errors`."""
+
+
+class Sessions(Protocol):
+    """Refresh, logout, and the session check when Redis cannot answer."""
+
+    def refresh(self, refresh_token: str, caller: Caller) -> Tokens:
+        """Rotate the refresh token."""
+
+    def logout(self, claims: Claims, scope: Scope) -> int:
+        """End ``this``, ``others`` or ``all`` sessions; returns how many."""
+
+    def confirm(self, claims: Claims) -> None:
+        """Raise `Unauthenticated` unless SQL knows the session as live."""
+
+
+class Profiles(Protocol):
+    """The caller's own profile."""
+
+    def get(self, claims: Claims) -> Profile | msgspec.Raw:
+        """Return it, from the session's data while SQL has no row yet."""
+
+    def update(self, claims: Claims, changes: Mapping[str, object]) -> Profile:
+        """Change the named fields and return the new profile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a view or the dispatcher may ask of this process."""
+
+    admission: AdmissionDoor
+    local_buckets: LocalBuckets
+    login: Login
+    sessions: Sessions
+    profiles: Profiles
+
+
+class PerProcess(Generic[T]):
+    """A value opened at first use, anew in every process that was forked off.
+
+    Sockets must not be shared with a parent: answers would reach the wrong one.
+    """
+
+    def __init__(self, open_value: Callable[[], T]) -> None:
+        self._open = open_value
+        self._lock = threading.Lock()
+        self._held: tuple[int, T] | None = None
+
+    def __call__(self) -> T:
+        """Return this process's value."""
+        held = self._held
+        if held is not None and held[0] == os.getpid():
+            return held[1]
+        return self._fresh()
+
+    def _fresh(self) -> T:
+        with self._lock:
+            held = self._held
+            if held is None or held[0] != os.getpid():
+                held = self._held = (os.getpid(), self._open())
+            return held[1]

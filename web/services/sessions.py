@@ -1,0 +1,198 @@
+"""Refresh, logout, and the session check that SQL answers when Redis cannot.
+
+Redis rotates and remembers fast; the SQL row is the truth that survives a wipe.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+import msgspec
+
+from config.clock import now_ms
+from config.logging import get_logger
+from config.metrics import SESSIONS_HEALED
+from models import sessions as rows
+from models.errors import DatabaseUnavailable, RedisUnavailable, Unauthenticated
+from models.login_entry import LoginEntry
+from models.sessions import Rotation
+from web.services.tokens import Grant, TokenSigner, generation_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from config.settings import Settings
+    from models.database import Database, UnitOfWork
+    from models.stores.container import Stores
+    from web.services.caller import Caller, Claims
+    from web.services.tokens import Tokens
+
+Scope = Literal["this", "others", "all"]
+MS_PER_S = 1000
+# Repairs Redis copies that could not be marked at logout.
+MARK_REVOKED = "tasks.sessions.mark_revoked"
+
+_log = get_logger(__name__)
+
+
+class SessionService:
+    """What happens to a session after login."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        database: Database,
+    ) -> None:
+        self._settings = settings.tokens
+        self._life_ms = settings.tokens.refresh_s * MS_PER_S
+        self._database = database
+        self._store = stores.sessions
+        self._tokens = TokenSigner(settings)
+
+    def refresh(self, refresh_token: str, caller: Caller) -> Tokens:
+        """Rotate the refresh token; repeats inside the grace get the same successor.
+
+        Raises `Unauthenticated`: ``token_invalid``, ``session_revoked``, or
+        ``refresh_reused``, which also revokes the session (RFC 9700 4.14.2).
+        """
+        grant = self._tokens.read_refresh(refresh_token)
+        entry = self._entry(grant, caller)
+        try:
+            rotation = self._store.rotate(
+                entry,
+                grant.generation,
+                grace_ms=self._settings.grace_s * MS_PER_S,
+                life_ms=self._life_ms,
+            )
+        except RedisUnavailable:
+            rotation = Rotation("unknown")
+        if rotation.outcome == "unknown":
+            rotation = self._rotate_in_sql(entry, grant.generation)
+        if rotation.outcome not in ("rotated", "grace"):
+            self._refuse(grant, rotation)
+        return self._tokens.sign(
+            msgspec.structs.replace(
+                grant, generation=rotation.generation, issued_at=rotation.at
+            )
+        )
+
+    def confirm(self, claims: Claims) -> None:
+        """Raise `Unauthenticated` unless SQL lets the session of a valid token live.
+
+        A session that neither store knows was lost between login and enrichment;
+        its signed token proves the login, so it is written again and counted.
+        """
+        with self._database.read() as session:
+            state = rows.find_state(session, claims.session_id)
+        if state == "revoked":
+            raise Unauthenticated(reason="session_revoked")
+        if state is None:
+            SESSIONS_HEALED.inc()
+        with suppress(RedisUnavailable):
+            self._store.restore(self._entry_of(claims), life_ms=self._life_ms)
+
+    def logout(self, claims: Claims, scope: Scope) -> int:
+        """End this session, the user's others, or all; returns how many were live."""
+        ids = self._ids(claims, scope)
+        marked = self._mark(claims.user_id, ids)
+
+        def act(work: UnitOfWork) -> int:
+            revoked = rows.revoke(work.session, ids)
+            if claims.session_id in ids:
+                revoked += self._revoke_unwritten(work, claims)
+            if not marked:
+                for session_id in ids:
+                    work.enqueue(MARK_REVOKED, session_id)
+            return revoked
+
+        return self._database.transact(act)
+
+    def _ids(self, claims: Claims, scope: Scope) -> list[str]:
+        if scope == "this":
+            return [claims.session_id]
+        with self._database.read() as session:
+            found = {claims.session_id, *rows.list_live_ids(session, claims.user_id)}
+        with suppress(RedisUnavailable):
+            found |= set(self._store.list_ids(claims.user_id))
+        if scope == "others":
+            found.discard(claims.session_id)
+        return sorted(found)
+
+    def _mark(self, user_id: str, ids: Sequence[str]) -> bool:
+        try:
+            self._store.revoke(user_id, ids, life_ms=self._life_ms)
+        except RedisUnavailable:
+            return False
+        return True
+
+    def _revoke_unwritten(self, work: UnitOfWork, claims: Claims) -> int:
+        if rows.find_state(work.session, claims.session_id) is not None:
+            return 0
+        rows.insert_session(work.session, self._entry_of(claims))
+        return rows.revoke(work.session, [claims.session_id])
+
+    def _rotate_in_sql(self, entry: LoginEntry, presented: int) -> Rotation:
+        def act(work: UnitOfWork) -> Rotation:
+            row = rows.lock(work.session, entry.session_id)
+            if row is None:
+                SESSIONS_HEALED.inc()
+                rows.insert_session(work.session, entry)
+                row = rows.lock(work.session, entry.session_id)
+            if row is None:
+                raise DatabaseUnavailable
+            return rows.decide_rotation(
+                row,
+                presented,
+                now=now_ms(),
+                grace_ms=self._settings.grace_s * MS_PER_S,
+            )
+
+        rotation = self._database.transact(act)
+        if rotation.outcome in ("rotated", "grace"):
+            fresh = msgspec.structs.replace(
+                entry, generation=rotation.generation, at=rotation.at
+            )
+            with suppress(RedisUnavailable):
+                self._store.restore(fresh, life_ms=self._life_ms)
+        return rotation
+
+    def _refuse(self, grant: Grant, rotation: Rotation) -> NoReturn:
+        if rotation.outcome == "reused":
+            _log.warning("refresh_reused", session_id=grant.session_id)
+            # Redis already refuses the session; SQL follows now or at its next use.
+            with suppress(DatabaseUnavailable):
+                self._database.transact(
+                    lambda work: rows.revoke(work.session, [grant.session_id])
+                )
+            raise Unauthenticated(reason="refresh_reused")
+        raise Unauthenticated(reason="session_revoked")
+
+    def _entry(self, grant: Grant, caller: Caller) -> LoginEntry:
+        at = now_ms()
+        return LoginEntry(
+            id=grant.session_id,
+            kind="refresh",
+            user_id=grant.user_id,
+            app_id=grant.app_id,
+            session_id=grant.session_id,
+            at=at,
+            expires_at=at + self._life_ms,
+            generation=grant.generation,
+            ip=caller.ip,
+            request_id=caller.request_id,
+        )
+
+    def _entry_of(self, claims: Claims) -> LoginEntry:
+        at = claims.issued_at * MS_PER_S
+        return LoginEntry(
+            id=claims.session_id,
+            kind="refresh",
+            user_id=claims.user_id,
+            app_id=claims.app_id,
+            session_id=claims.session_id,
+            at=at,
+            expires_at=at + self._life_ms,
+            generation=generation_of(claims.token_id),
+        )

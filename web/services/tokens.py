@@ -1,0 +1,128 @@
+"""Signs access and refresh tokens; `web/auth.py` checks the access tokens.
+
+Both kinds are a function of the grant alone, so every repeat of a login or of a
+refresh inside its grace is answered with the same tokens and nothing is stored.
+"""
+
+from __future__ import annotations
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.clock import now_ms
+from models.errors import Unauthenticated
+from models.sealing import derive_key
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+MS_PER_S = 1000
+MAX_REFRESH_TOKEN = 512
+# The session epoch; every token issued before a raised epoch is void.
+FIRST_EPOCH = 0
+
+_encoder = msgspec.json.Encoder()
+
+
+class Tokens(msgspec.Struct, frozen=True):
+    """What a client keeps; lives in seconds, ``refresh_in`` is when to renew early."""
+
+    access_token: str
+    expires_in: int
+    refresh_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    session_id: str
+    token_type: str = "Bearer"  # noqa: S105 - the scheme of RFC 6750
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True):
+    """What tokens are made from; ``issued_at`` is epoch milliseconds."""
+
+    session_id: str
+    user_id: str
+    app_id: str
+    generation: int
+    issued_at: int
+
+
+class TokenSigner:
+    """Makes token pairs for grants and reads refresh tokens back."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tokens = settings.tokens
+        self._jwt_key = settings.secrets.jwt_key
+        self._refresh_key = derive_key(settings.secrets.data_key, "refresh-token")
+        header = {"alg": "HS256", "kid": settings.tokens.key_id, "typ": "JWT"}
+        self._header = _b64(_encoder.encode(header))
+
+    def sign(self, grant: Grant) -> Tokens:
+        """Return the token pair of ``grant``: always the same one."""
+        return Tokens(
+            access_token=self._access(grant).decode(),
+            expires_in=self._tokens.access_s,
+            refresh_in=self._tokens.access_s // 2,
+            refresh_token=self._refresh(grant).decode(),
+            refresh_expires_in=self._tokens.refresh_s,
+            session_id=grant.session_id,
+        )
+
+    def read_refresh(self, token: str) -> Grant:
+        """Return the grant of a refresh token that is ours and still lives.
+
+        Raises `Unauthenticated`: ``token_invalid`` or ``token_expired``.
+        """
+        body, _, mac = token.encode("ascii", "replace").partition(b".")
+        if len(token) > MAX_REFRESH_TOKEN or not mac:
+            raise Unauthenticated("malformed refresh token")
+        if not hmac.compare_digest(mac, self._mac(body)):
+            raise Unauthenticated("refresh token of another key")
+        grant = msgspec.json.decode(
+            urlsafe_b64decode(body + b"=" * (-len(body) % 4)), type=Grant
+        )
+        if grant.issued_at + self._tokens.refresh_s * MS_PER_S <= now_ms():
+            # Only a new login helps: a refresh token is not refreshed.
+            raise Unauthenticated("refresh token expired", reason="session_revoked")
+        return grant
+
+    def _access(self, grant: Grant) -> bytes:
+        issued_s = grant.issued_at // MS_PER_S
+        claims = {
+            "iss": self._tokens.issuer,
+            "aud": self._tokens.audience,
+            "sub": grant.user_id,
+            "jti": token_id(grant.session_id, grant.generation),
+            "iat": issued_s,
+            "nbf": issued_s,
+            "exp": issued_s + self._tokens.access_s,
+            "type": "access",
+            "sid": grant.session_id,
+            "ep": FIRST_EPOCH,
+            "app": grant.app_id,
+        }
+        signed = self._header + b"." + _b64(_encoder.encode(claims))
+        return signed + b"." + _b64(hmac.digest(self._jwt_key, signed, "sha256"))
+
+    def _refresh(self, grant: Grant) -> bytes:
+        body = _b64(_encoder.encode(grant))
+        return body + b"." + self._mac(body)
+
+    def _mac(self, body: bytes) -> bytes:
+        return _b64(hmac.digest(self._refresh_key, body, "sha256"))
+
+
+def token_id(session_id: str, generation: int) -> str:
+    """Return the ``jti``: one access token is issued per generation of a session."""
+    return f"{session_id}.{generation}"
+
+
+def generation_of(token_id_text: str) -> int:
+    """Return the generation in a ``jti`` of ours."""
+    return int(token_id_text.rpartition(".")[2])
+
+
+def _b64(raw: bytes) -> bytes:
+    return urlsafe_b64encode(raw).rstrip(b"=")

@@ -1,0 +1,51 @@
+"""From WeChat's errors to ours: what the client is told and what it should do."""
+
+from __future__ import annotations
+
+from config.clock import now_ms
+from models.errors import (
+    Conflict,
+    Forbidden,
+    KuaidaError,
+    Limited,
+    LoginCodeInvalid,
+    Unavailable,
+    Upstream,
+)
+from wechat.errors import (
+    BreakerOpen,
+    CodeInvalid,
+    HighRisk,
+    PoolExhausted,
+    RateDay,
+    RateMinute,
+    SessionKeyStale,
+    WeChatError,
+    WeChatTimeout,
+)
+
+MINUTE_MS = 60_000
+# A day's quota does not come back soon; clients should not ask every minute.
+RATE_DAY_WAIT_MS = 3_600_000
+
+
+def translated(error: WeChatError) -> KuaidaError:
+    """Return the error of the public contract that stands for ``error``."""
+    if isinstance(error, BreakerOpen):
+        wait_ms = error.retry_after_ms
+        return Upstream(reason="wechat_unavailable", retry_after_ms=wait_ms)
+    if isinstance(error, RateMinute):
+        # WeChat's minute quota starts anew with the clock's next minute.
+        return Limited(retry_after_ms=MINUTE_MS - now_ms() % MINUTE_MS)
+    simple: dict[type[WeChatError], KuaidaError] = {
+        CodeInvalid: LoginCodeInvalid(),
+        HighRisk: Forbidden(reason="high_risk_user"),
+        SessionKeyStale: Conflict(reason="session_key_stale"),
+        RateDay: Limited(retry_after_ms=RATE_DAY_WAIT_MS),
+        PoolExhausted: Unavailable(reason="overloaded"),
+        WeChatTimeout: Upstream(reason="wechat_timeout"),
+    }
+    for kind, fault in simple.items():
+        if isinstance(error, kind):
+            return fault
+    return Upstream(str(error))

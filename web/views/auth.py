@@ -1,0 +1,142 @@
+"""Login, refresh and logout."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from models.devices import DeviceInfo
+from models.users import Profile
+from web.fields import AppName, DeviceName, LoginCode, ShortText, Text, TokenText
+from web.routes import Auth, Call, Limit, Routes, Spec
+from web.services.login import LoginAnswer, LoginRequest
+from web.services.tokens import Tokens
+
+ROUTES = Routes("auth")
+
+
+class DeviceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What the mini-program knows of its device; ``id`` is made by the client once."""
+
+    id: DeviceName
+    model: Text | None = None
+    platform: ShortText | None = None
+    system: Text | None = None
+    wechat_version: ShortText | None = None
+
+
+class LoginBody(msgspec.Struct, forbid_unknown_fields=True):
+    """``code`` comes from `wx.login`; ``app_id`` may be left out with one app."""
+
+    code: LoginCode
+    app_id: AppName | None = None
+    device: DeviceBody | None = None
+    guest_token: TokenText | None = None
+
+
+class RefreshBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The refresh token last received."""
+
+    refresh_token: TokenText
+
+
+class LogoutBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Which sessions end: this one, all others, or all."""
+
+    scope: Literal["this", "others", "all"] = "this"
+
+
+class EnrichmentData(msgspec.Struct):
+    """How far the background part of the login is."""
+
+    state: Literal["pending", "done"]
+
+
+class LoginData(msgspec.Struct):
+    """Tokens (lives in seconds), the user as far as known; ``is_new`` is a hint."""
+
+    access_token: str
+    token_type: str
+    expires_in: int
+    refresh_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    session_id: str
+    user: Profile
+    enrichment: EnrichmentData
+    is_new: bool | None
+
+
+class Revoked(msgspec.Struct):
+    """How many sessions were ended."""
+
+    revoked: int
+
+
+@ROUTES.post(
+    "/auth/login",
+    Spec(
+        summary="Log in with a WeChat code",
+        description="The same code sent again gives the same session.",
+        body=LoginBody,
+        answer=LoginData,
+        auth=Auth.PUBLIC,
+        limit=Limit.SERVICE,
+        reasons=(
+            "login_code_invalid",
+            "high_risk_user",
+            "rate_limited",
+            "locked_out",
+            "wechat_failed",
+            "wechat_timeout",
+            "wechat_unavailable",
+            "unavailable",
+        ),
+    ),
+)
+def login(call: Call, body: LoginBody) -> LoginAnswer:
+    """Exchange a code for tokens."""
+    device = None
+    if body.device is not None:
+        device = DeviceInfo(**msgspec.structs.asdict(body.device))
+    request = LoginRequest(body.code, body.app_id, device, body.guest_token)
+    return call.services.login.login(request, call.caller)
+
+
+@ROUTES.post(
+    "/auth/refresh",
+    Spec(
+        summary="Exchange a refresh token",
+        body=RefreshBody,
+        answer=Tokens,
+        auth=Auth.PUBLIC,
+        limit=Limit.WRITE,
+        reasons=(
+            "token_invalid",
+            "token_expired",
+            "session_revoked",
+            "refresh_reused",
+            "unavailable",
+        ),
+    ),
+)
+def refresh(call: Call, body: RefreshBody) -> Tokens:
+    """Rotate the refresh token; inside the grace all callers get the same successor."""
+    return call.services.sessions.refresh(body.refresh_token, call.caller)
+
+
+@ROUTES.post(
+    "/auth/logout",
+    Spec(
+        summary="End sessions",
+        body=LogoutBody,
+        answer=Revoked,
+        limit=Limit.WRITE,
+        reasons=("unavailable",),
+    ),
+)
+def logout(call: Call, body: LogoutBody) -> Revoked:
+    """End the sessions the scope names."""
+    ended = call.services.sessions.logout(call.claims, body.scope)
+    return Revoked(revoked=ended)

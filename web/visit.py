@@ -1,0 +1,38 @@
+"""The state of one request on its way through the house, kept in the WSGI environ.
+
+`web/middleware.py` makes it, the layers inside fill it in, the log line reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from config.clock import Deadline
+
+ENVIRON_KEY = "kuaida.visit"
+UNMATCHED = "unmatched"
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request; ``started`` is on the monotonic clock."""
+
+    request_id: str
+    method: str
+    ip: str
+    started: float
+    deadline: Deadline
+    languages: str = ""
+    device_id: str = ""
+    route: str = UNMATCHED
+    reason: str = ""
+    user_id: str = ""
+    app_id: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+
+
+def visit_of(environ: dict[str, Any]) -> Visit:
+    """Return the visit the middleware put into ``environ``."""
+    return cast("Visit", environ[ENVIRON_KEY])

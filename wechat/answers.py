@@ -1,0 +1,94 @@
+"""The fields `client` needs, read out of WeChat's untrusted answers.
+
+Each reader checks type and size and raises WeChatLied where the answer breaks its
+documented shape; unknown extra fields are ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from wechat.errors import WeChatLied
+
+_ID = re.compile(r"[!-~]{1,64}")
+# base64 of 16 bytes: 22 characters and the padding.
+_SESSION_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_COUNTRY = re.compile(r"[0-9]{1,5}")
+_DIGITS = re.compile(r"[0-9]{1,20}")
+_PHONE = re.compile(r"[0-9+\- ]{3,32}")
+
+
+class WeChatSession(NamedTuple):
+    """What a login code was worth; ``session_key`` stays on the server."""
+
+    openid: str
+    session_key: str
+    unionid: str | None
+
+    def __repr__(self) -> str:
+        """Hide every field: all of them are about a person."""
+        return "WeChatSession(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneNumber:
+    """A phone number as country code (digits, no plus) and number; repr hides it."""
+
+    country_code: str = field(repr=False)
+    number: str = field(repr=False)
+
+
+def read_session(found: Mapping[str, Any], path: str) -> WeChatSession:
+    """Return the session of a code2session answer."""
+    unionid = found.get("unionid")
+    return WeChatSession(
+        read_id(found.get("openid"), path, "openid"),
+        read_session_key(found.get("session_key"), path),
+        read_id(unionid, path, "unionid") if unionid else None,
+    )
+
+
+def read_id(value: object, path: str, name: str) -> str:
+    """Return an openid or unionid: 1-64 visible ASCII characters."""
+    if isinstance(value, str) and _ID.fullmatch(value):
+        return value
+    raise WeChatLied(path, f"bad or missing {name}")
+
+
+def read_session_key(value: object, path: str) -> str:
+    """Return a session_key: the base64 text of 16 bytes."""
+    if isinstance(value, str) and _SESSION_KEY.fullmatch(value):
+        return value
+    raise WeChatLied(path, "bad or missing session_key")
+
+
+def read_phone(found: Mapping[str, Any], path: str, app_id: str) -> PhoneNumber:
+    """Return the number of a phone answer whose watermark names ``app_id``."""
+    info = found.get("phone_info")
+    if not isinstance(info, dict):
+        raise WeChatLied(path, "no phone_info")
+    watermark = info.get("watermark")
+    if not isinstance(watermark, dict) or watermark.get("appid") != app_id:
+        raise WeChatLied(path, "watermark of another app")
+    # A string in today's documents, a number in older ones.
+    country = info.get("countryCode")
+    country = str(country) if isinstance(country, int) else country
+    number = info.get("purePhoneNumber")
+    if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
+        raise WeChatLied(path, "bad countryCode")
+    if not isinstance(number, str) or not _PHONE.fullmatch(number):
+        raise WeChatLied(path, "bad purePhoneNumber")
+    return PhoneNumber(country, number)
+
+
+def read_message_id(found: Mapping[str, Any]) -> str | None:
+    """Return the undocumented 64-bit ``msgid`` as text, or None when it is absent."""
+    value = found.get("msgid")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return value
+    return None

@@ -1,0 +1,1 @@
+"""Processes around Celery: the relay, worker start-up, health and the dashboard."""

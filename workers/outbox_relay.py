@@ -1,0 +1,109 @@
+"""The relay's part for the outbox: due rows become messages, events become rows.
+
+Claims with `models/outbox.py`, expands events by `workers/subscriptions.py`, sends
+after the commit. What is not sent or not finished comes back after its lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from config.clock import sleep
+from config.logging import get_logger
+from config.metrics import OUTBOX_DEAD, RELAY_RESENT, RELAY_SENT
+from config.work_settings import JournalSettings
+from models.database import Database, UnitOfWork
+from models.errors import RedisUnavailable
+from models.outbox import NewWork, Outbox, add_work, bury, claim, finish
+from models.stores.container import Stores
+from workers.relay_loop import Courier
+from workers.subscriptions import SUBSCRIPTIONS
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Claimed:
+    """What one transaction of the relay decided."""
+
+    to_send: list[Outbox] = field(default_factory=list)
+    expanded: int = 0
+    dead: int = 0
+
+    def __len__(self) -> int:
+        """Count the rows that were looked at."""
+        return len(self.to_send) + self.expanded + self.dead
+
+
+class OutboxRound:
+    """Claims due rows and hands them to Celery."""
+
+    journal = "outbox"
+
+    def __init__(
+        self,
+        stores: tuple[Database, Stores],
+        courier: Courier,
+        settings: JournalSettings,
+        *,
+        tasks: Collection[str],
+    ) -> None:
+        """``tasks`` are the names that workers know."""
+        self._database, self._stores = stores
+        self._courier = courier
+        self._settings = settings
+        self._tasks = tasks
+
+    def run(self) -> bool:
+        """Claim one batch, commit, and send its messages."""
+        claimed = self._database.transact(self._claim)
+        OUTBOX_DEAD.inc(claimed.dead)
+        for row in claimed.to_send:
+            self._courier.send(row.name, row.id)
+            sent = RELAY_RESENT if row.was_sent else RELAY_SENT
+            sent.labels(self.journal).inc()
+        return len(claimed) > 0
+
+    def rest(self) -> None:
+        """Wait for a commit's signal, or until the next look is due."""
+        seconds = self._settings.poll_s
+        try:
+            self._stores.wait_for_work(seconds)
+        except RedisUnavailable:
+            sleep(seconds)
+
+    def _claim(self, uow: UnitOfWork) -> Claimed:
+        claimed = Claimed()
+        rows = claim(
+            uow.session,
+            limit=self._settings.batch,
+            resend_after_ms=self._settings.resend_after_s * 1000,
+        )
+        for row in rows:
+            if cause := self._fault(row):
+                log.error(
+                    "work set aside", outbox_id=row.id, name=row.name, cause=cause
+                )
+                bury(uow.session, row.id, cause)
+                claimed.dead += 1
+            elif row.kind == "event":
+                self._expand(uow, row)
+                claimed.expanded += 1
+            else:
+                claimed.to_send.append(row)
+        return claimed
+
+    def _fault(self, row: Outbox) -> str | None:
+        """Return why ``row`` must not be sent, None when it may."""
+        known = SUBSCRIPTIONS if row.kind == "event" else self._tasks
+        if row.name not in known:
+            return f"unknown {row.kind}"
+        if row.attempts >= self._settings.max_attempts:
+            return row.last_error or "its process died at each attempt"
+        return None
+
+    def _expand(self, uow: UnitOfWork, event: Outbox) -> None:
+        for task in SUBSCRIPTIONS[event.name]:
+            add_work(uow.session, NewWork(task, event.subject_id))
+        finish(uow.session, event.id)

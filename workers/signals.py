@@ -1,0 +1,95 @@
+"""What Celery's processes do besides tasks: logs, forks, signs of life, refusals.
+
+Connected by `workers/celery.py`; nothing here runs in the web or in the relay.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from celery import signals
+from prometheus_client import multiprocess
+
+from config.logging import configure_logging, get_logger
+from config.metrics import WORKER_REFUSED
+from config.settings import Settings
+from tasks.app import after_fork
+from workers.health import heartbeat_path, touch_heartbeat
+
+# The commands that run without a name of their own.
+NAMED = ("beat", "flower")
+# It quotes the bodies of messages it refuses.
+QUOTING_LOGGER = "celery.worker.consumer.consumer"
+
+log = get_logger(__name__)
+
+
+def keep_first_line(record: logging.LogRecord) -> bool:
+    """Cut a record to the line that says what happened: the rest is the message."""
+    record.msg, record.args = record.getMessage().partition("\n")[0], ()
+    return True
+
+
+class ProcessHooks:
+    """The receivers of one process, which learns its name from Celery."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.process = next((name for name in NAMED if name in sys.argv), "worker")
+
+    def connect(self) -> None:
+        """Set up logs and connect every receiver; the signals keep them alive."""
+        self.on_logging()
+        receivers: tuple[tuple[Any, Any], ...] = (
+            (signals.celeryd_init, self.on_worker_named),
+            (signals.setup_logging, self.on_logging),
+            (signals.worker_process_init, self.on_child_start),
+            (signals.worker_process_shutdown, self.on_child_end),
+            (signals.worker_ready, self.on_heartbeat),
+            (signals.heartbeat_sent, self.on_heartbeat),
+            (signals.task_unknown, self.on_unknown),
+            (signals.task_rejected, self.on_rejected),
+        )
+        for signal, receiver in receivers:
+            signal.connect(receiver, weak=False)
+
+    @property
+    def heartbeat(self) -> Path:
+        """The file this process touches."""
+        return heartbeat_path(self._settings, self.process)
+
+    def on_worker_named(self, sender: str, **_: object) -> None:
+        """Take the name before the host: ``worker`` of ``worker@host``."""
+        self.process = sender.partition("@")[0]
+
+    def on_logging(self, **_: object) -> None:
+        """Keep Celery from setting up logs: ours write one line an event."""
+        configure_logging(self._settings, self.process)
+        logging.getLogger(QUOTING_LOGGER).addFilter(keep_first_line)
+
+    def on_child_start(self, **_: object) -> None:
+        """Forget connections that belong to the parent."""
+        after_fork()
+        self.on_logging()
+
+    def on_child_end(self, pid: int, **_: object) -> None:
+        """Free the gauges of a child that ended; its counters stay."""
+        folder = str(self._settings.run_dir / "metrics")
+        multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+
+    def on_heartbeat(self, **_: object) -> None:
+        """Show that the main loop turns."""
+        touch_heartbeat(self.heartbeat)
+
+    def on_unknown(self, name: str, **_: object) -> None:
+        """Count a message that names no task of ours."""
+        WORKER_REFUSED.labels("unknown task").inc()
+        log.error("message refused", reason="unknown task", name=name)
+
+    def on_rejected(self, **_: object) -> None:
+        """Count a message that is none of ours: wrong format or protocol."""
+        WORKER_REFUSED.labels("bad message").inc()
+        log.error("message refused", reason="bad message")
