@@ -34,6 +34,7 @@ ROUTES: dict[str, dict[str, str]] = {
     for module, queue in (
         ("logins", Queue.LOGINS),
         ("profile", Queue.SYNC),
+        ("sessions", Queue.SYNC),
         ("sync", Queue.SYNC),
         ("orders", Queue.ORDERS),
         ("push_messages", Queue.PUSH_MESSAGES),

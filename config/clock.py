@@ -16,7 +16,7 @@ def now_ms() -> int:
 
 
 def monotonic() -> float:
-    """Return seconds of a clock that never goes back; only differences mean anything."""
+    """Return seconds of a clock that never goes back; only differences count."""
     return time.monotonic()
 
 

@@ -14,6 +14,7 @@ from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
 from config.logging import configure_logging
+from config.metrics import process_label
 from config.settings import load_settings
 
 process = os.environ.get("PROCESS", "web")
@@ -78,4 +79,4 @@ pidfile = str(settings.run_dir / f"{process}.pid")
 def child_exit(_server: object, worker: Any) -> None:  # noqa: ANN401
     """Forget a dead worker's live gauges; its counters stay in the sum."""
     if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(process_label(worker.pid))  # type: ignore[no-untyped-call]

@@ -20,7 +20,7 @@ ALLOWED_KEYS = frozenset(
     "event level time process pid logger request_id task_id app_id user_id "
     "session_id device_hash outbox_id batch_id operation_id order_id "
     "notification_id push_id product_id entry_id stream_id job due slot name kind "
-    "subject_id event_type template_key "
+    "subject_id event_type event_kind template_key "
     # how a request went
     "method route path status code reason action ms duration_ms sql_ms redis_ms "
     "wechat_ms bytes retry_after_ms timeout_ms deadline_ms outcome errcode "

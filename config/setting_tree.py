@@ -19,8 +19,9 @@ from config.process_settings import (
 )
 from config.secrets import SecretSettings
 from config.store_settings import DatabaseSettings, RedisSettings
+from config.token_settings import TokenSettings
 from config.wechat_settings import WeChatSettings
-from config.work_settings import CelerySettings, JournalSettings, TokenSettings
+from config.work_settings import CelerySettings, JournalSettings
 
 Environment = Literal["dev", "test", "production"]
 

@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 # Deadlock, lock wait timeout: the whole transaction may simply run again.
 RETRIABLE = frozenset({1205, 1213})
+# The driver files every code it does not know under "operational". These are about
+# a value (checks, signals, bad text): waiting does not help.
+ROW_REFUSED = frozenset({1292, 1300, 1366, 1644, 3140, 3819, 3988, 4025})
 TRANSACTION_ATTEMPTS = 5
 
 
@@ -131,6 +134,8 @@ def _translated() -> Iterator[None]:
     except PoolTimeout as error:
         raise DatabaseUnavailable("no pooled connection came free") from error
     except OperationalError as error:
+        if error_code(error) in ROW_REFUSED:
+            raise
         raise DatabaseUnavailable(f"database error {error_code(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -185,7 +185,7 @@ def backlog(session: Session) -> Backlog:
         select(func.min(Outbox.visible_at)).where(Outbox.state == "ready")
     )
     return Backlog(
-        by_state=dict(session.execute(by_state).tuples().all()),
+        by_state=dict(session.execute(by_state).all()),
         oldest_ready_age_ms=0 if oldest is None else max(0, now - oldest),
     )
 

@@ -79,6 +79,12 @@ def find_state(
     return "revoked" if spent else "live"
 
 
+def find_owner(session: SqlSession, session_id: str) -> str | None:
+    """Return the id of the session's user, None when there is no row."""
+    row = session.get(Session, session_id)
+    return None if row is None else row.user_id
+
+
 def lock(session: SqlSession, session_id: str) -> Session | None:
     """Return the row locked until the transaction ends, None when there is none."""
     return session.get(Session, session_id, with_for_update=True)

@@ -55,7 +55,7 @@ def append_user_events(session: Session, events: Sequence[Event]) -> None:
     found = session.execute(
         select(User.id, User.event_seq).where(User.id.in_(list(counts)))
     )
-    write_numbered(session, events, dict(found.tuples().all()))
+    write_numbered(session, events, dict(found.all()))
 
 
 def write_numbered(

@@ -50,9 +50,9 @@ class Identity(Base):
     app_id: Mapped[AppId] = mapped_column(primary_key=True)
     openid_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_id: Mapped[Id]
-    openid_sealed: Mapped[bytes] = mapped_column(LargeBinary(255))
+    openid_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     unionid_hash: Mapped[str | None] = mapped_column(String(64))
-    unionid_sealed: Mapped[bytes | None] = mapped_column(LargeBinary(255))
+    unionid_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[EpochMs]
 
 

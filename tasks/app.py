@@ -18,7 +18,12 @@ from models.database import Database, open_database
 from models.stores.container import Stores, open_stores
 from wechat.gateway import Gateway, open_gateway
 
-TASK_MODULES = ("tasks.logins", "tasks.profile", "tasks.maintenance")
+TASK_MODULES = (
+    "tasks.logins",
+    "tasks.profile",
+    "tasks.sessions",
+    "tasks.maintenance",
+)
 
 app = Celery("kuaida", include=list(TASK_MODULES))
 

@@ -142,7 +142,7 @@ class OutboxTask(HouseTask):
             return begin(uow.session, outbox_id, lease_ms)
 
     def _attempt(self, work: Work) -> str:
-        outcome = "done"
+        outcome, cause = "done", ""
         try:
             self.run(work)
         except AlreadyDone:
@@ -152,8 +152,6 @@ class OutboxTask(HouseTask):
                 return self._postpone(work, error)
             self._bury(work, error)
             cause = cause_of(error)
-        else:
-            cause = ""
         if cause:
             raise WorkDead(cause)
         if not work.finished:

@@ -24,7 +24,7 @@ API_VERSION: Final = "1"
 DOCUMENT_PATH: Final = "/openapi.json"
 # Without validatorUrl the page asks a public server about our document; trying a
 # route from here would reach the internal listener, which does not serve it.
-_PAGE_OPTIONS: Final = {
+_PAGE_OPTIONS: Final[dict[str, object]] = {
     "app_name": TITLE,
     "validatorUrl": None,
     "supportedSubmitMethods": [],

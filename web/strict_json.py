@@ -14,7 +14,6 @@ import msgspec
 from models.errors import InvalidInput
 
 _STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_BRACKETS: Final = re.compile(rb"[\[{]|[\]}]")
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -31,33 +30,26 @@ def parse_object(body: bytes, max_depth: int) -> dict[str, Any]:
         raise InvalidInput(str(error), reason="invalid_json") from error
     if not isinstance(value, dict):
         raise InvalidInput("not one object", reason="invalid_json")
-    skeleton = _STRINGS.sub(b"", body)
-    if _too_deep(skeleton, max_depth):
-        raise InvalidInput("nested too deeply", reason="invalid_json")
-    if skeleton.count(b":") != _count_members(value):
+    members = _count_members(value, max_depth)
+    # Mostly no string holds a colon, and one count proves it; else strip the strings.
+    if body.count(b":") != members and _colons_outside_strings(body) != members:
         raise InvalidInput("duplicate key", reason="invalid_json")
     return value
 
 
-def _too_deep(skeleton: bytes, max_depth: int) -> bool:
-    if skeleton.count(b"{") + skeleton.count(b"[") <= max_depth:
-        return False
-    depth = 0
-    for bracket in _BRACKETS.findall(skeleton):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > max_depth:
-            return True
-    return False
+def _colons_outside_strings(body: bytes) -> int:
+    return _STRINGS.sub(b"", body).count(b":")
 
 
-def _count_members(value: dict[str, Any] | list[Any]) -> int:
-    if isinstance(value, dict):
+def _count_members(value: Any, depth_left: int) -> int:  # noqa: ANN401 -- any JSON
+    if not depth_left:
+        raise InvalidInput("nested too deeply", reason="invalid_json")
+    if value.__class__ is dict:
         count = len(value)
-        children: Any = value.values()
+        value = value.values()
     else:
         count = 0
-        children = value
-    for child in children:
+    for child in value:
         if child.__class__ is dict or child.__class__ is list:
-            count += _count_members(child)
+            count += _count_members(child, depth_left - 1)
     return count

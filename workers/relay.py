@@ -14,7 +14,6 @@ from typing import Any
 
 from celery import Celery
 from kombu import Connection, Producer
-from kombu.exceptions import ChannelError
 
 from config.logging import configure_logging, get_logger
 from config.settings import Settings, load_settings
@@ -68,10 +67,9 @@ class Publisher:
         connection = self._open()
         try:
             channel: Any = connection.default_channel
-            return int(channel.queue_declare(queue=queue, passive=True).message_count)
-        except ChannelError:
-            # Redis knows no empty lists.
-            return 0
+            # Declared as it is: asking passively finds no prefixed queue on Redis.
+            found = channel.queue_declare(queue=queue, durable=True, auto_delete=False)
+            return int(found.message_count)
         except Exception as error:
             self.close()
             raise BrokerAway(type(error).__name__) from error

@@ -14,7 +14,7 @@ from celery import signals
 from prometheus_client import multiprocess
 
 from config.logging import configure_logging, get_logger
-from config.metrics import WORKER_REFUSED
+from config.metrics import WORKER_REFUSED, process_label
 from config.settings import Settings
 from tasks.app import after_fork
 from workers.health import heartbeat_path, touch_heartbeat
@@ -78,7 +78,7 @@ class ProcessHooks:
     def on_child_end(self, pid: int, **_: object) -> None:
         """Free the gauges of a child that ended; its counters stay."""
         folder = str(self._settings.run_dir / "metrics")
-        multiprocess.mark_process_dead(pid, folder)  # type: ignore[no-untyped-call]
+        multiprocess.mark_process_dead(process_label(pid), folder)  # type: ignore[no-untyped-call]
 
     def on_heartbeat(self, **_: object) -> None:
         """Show that the main loop turns."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 GROUP = "relay"
 FIELD = b"e"
+# The connection's patience is made for this; zero would mean for ever.
+LONGEST_BLOCK_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,10 @@ class LoginStream:
                 raise
 
     def read(self, consumer: str, *, count: int, block_ms: int) -> list[str]:
-        """Wait up to ``block_ms`` for new entries and return their ids."""
+        """Wait up to ``block_ms`` (1 to 1000) for new entries and return their ids."""
         if self._reader is None:
-            self._reader = blocking_client(self._settings, block_ms / 1000)
+            self._reader = blocking_client(self._settings, LONGEST_BLOCK_MS / 1000)
+        block_ms = min(max(block_ms, 1), LONGEST_BLOCK_MS)
         try:
             streams = self._reader.xreadgroup(
                 GROUP, consumer, {self._name: ">"}, count=count, block=block_ms

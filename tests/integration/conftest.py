@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.fixtures import require
 from tests.servers.mariadb_server import MariaDbServer, find_mariadb
+from tests.servers.proxy import CuttingProxy
 from tests.servers.redis_server import find_redis
 from tests.servers.stack import Stack, standing
 
@@ -45,13 +46,22 @@ def front(
         yield stack
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+@pytest.fixture(scope="module", params=["sqlite", "mariadb"])
 def pipeline(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """Run web, simulator, relay and worker on each database, fresh for each test."""
+    """Run web, simulator, relay and worker on each database.
+
+    The workers reach their broker through a proxy that can cut their connections.
+    """
     require(find_redis)
-    url = request.getfixturevalue("mariadb_url") if request.param == "mariadb" else ""
+    url = ""
+    if request.param == "mariadb":
+        url = request.getfixturevalue("own_mariadb").create("pipeline")
     stack = Stack(tmp_path_factory.mktemp("pipeline"), url, **HASTE)
+    proxy = CuttingProxy(stack.redis.port, b"enrich_logins")
+    stack.variables["BROKER_URL"] = f"redis://127.0.0.1:{proxy.port}/0"
+    stack.proxy = proxy
     with standing(stack, "wechat", "web", "relay", "worker"):
         yield stack
+    proxy.close()

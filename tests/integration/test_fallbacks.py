@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from config.clock import monotonic
-from tests.servers.http import Answer, call
+from tests.servers.http import call
+from tests.servers.phone import Phone
 from tests.servers.process import wait_until
 from tests.servers.schema import rows
 
@@ -21,46 +22,6 @@ if TYPE_CHECKING:
 CODE2SESSION = "/sns/jscode2session"
 STREAM = "kuaida:logins"
 BREAKER_S = 3
-
-
-class Phone:
-    """A mini-program of one user on the public API."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.openid = stack.wechat.user()["openid"]
-        self.data: dict[str, Any] = {}
-
-    def api(self, method: str, path: str, **how: Any) -> Answer:
-        """Call a route."""
-        return call(method, f"{self.stack.url('web')}/api/v1{path}", **how)
-
-    def login(self, code: str | None = None, timeout_ms: int = 5000) -> Answer:
-        """Send a login code, a fresh one unless given."""
-        body = {"code": code or self.code(), "device": {"id": self.openid}}
-        head = {"X-Timeout-Ms": str(timeout_ms)}
-        answer = self.api("POST", "/auth/login", body=body, headers=head)
-        if answer.status == 200:
-            self.data = answer.data
-        return answer
-
-    def code(self) -> str:
-        """Return what ``wx.login`` gives."""
-        return self.stack.wechat.code(self.openid)
-
-    def me(self) -> Answer:
-        """Read the own profile."""
-        return self.api("GET", "/me", token=self.data["access_token"])
-
-    def rename(self, nickname: str) -> Answer:
-        """Change the own profile."""
-        token = self.data["access_token"]
-        return self.api("PATCH", "/me", token=token, body={"nickname": nickname})
-
-    def refresh(self) -> Answer:
-        """Exchange the refresh token."""
-        body = {"refresh_token": self.data["refresh_token"]}
-        return self.api("POST", "/auth/refresh", body=body)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from config.dev.procfile import read_procfile
 from config.secrets import ensure_secrets
 from tests.servers.http import call
 from tests.servers.process import LocalProcess, free_port, port_answers, wait_until
+from tests.servers.proxy import CuttingProxy
 from tests.servers.redis_server import RedisServer
 from tests.servers.schema import migrate
 from tests.servers.wechat import WeChatControl
@@ -55,8 +56,9 @@ class Stack:
         self.database_url = database_url or f"sqlite:///{folder / 'bench.db'}"
         self.redis = RedisServer(folder / "redis")
         self.ports = {name: free_port() for name in ("web", "ops", "wechat", "flower")}
-        self._variables = variables
+        self.variables = variables
         self.running: dict[str, LocalProcess] = {}
+        self.proxy: CuttingProxy | None = None
         self.lines = read_procfile(ROOT / "Procfile")
 
     @property
@@ -81,7 +83,7 @@ class Stack:
             "LOGINS_IN_FLIGHT": "200000",
             "LOG_FORMAT": "json",
             "PROMETHEUS_MULTIPROC_DIR": str(metrics),
-            **self._variables,
+            **self.variables,
         }
 
     def url(self, name: str) -> str:

@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 REFUSED_KEY: Final = "kuaida.refused"
 # Fields of which a second one would let two readers disagree.
 _SINGLE: Final = frozenset(
-    {
-        b"host",
-        b"content-type",
-        b"content-length",
-        b"transfer-encoding",
-        b"authorization",
-    }
+    {b"host", b"content-type", b"content-length", b"transfer-encoding"}
 )
 _PLAIN_NAMES: Final = {
     b"content-type": "CONTENT_TYPE",

@@ -90,6 +90,7 @@ class LoginAnswer(msgspec.Struct, frozen=True):
     refresh_expires_in: int
     session_id: str
     token_type: str
+    user_id: str
     user: Profile | msgspec.Raw
     enrichment: Enrichment
     is_new: bool | None
@@ -278,6 +279,7 @@ def _answer(tokens: Tokens, record: LoginRecord, profile: bytes) -> LoginAnswer:
         refresh_expires_in=tokens.refresh_expires_in,
         session_id=tokens.session_id,
         token_type=tokens.token_type,
+        user_id=record.user_id,
         user=msgspec.Raw(profile) if profile else pending,
         enrichment=Enrichment(),
         is_new=False if profile else None,

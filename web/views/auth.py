@@ -63,6 +63,7 @@ class LoginData(msgspec.Struct):
     refresh_token: str
     refresh_expires_in: int
     session_id: str
+    user_id: str
     user: Profile
     enrichment: EnrichmentData
     is_new: bool | None
@@ -101,7 +102,9 @@ def login(call: Call, body: LoginBody) -> LoginAnswer:
     if body.device is not None:
         device = DeviceInfo(**msgspec.structs.asdict(body.device))
     request = LoginRequest(body.code, body.app_id, device, body.guest_token)
-    return call.services.login.login(request, call.caller)
+    answer = call.services.login.login(request, call.caller)
+    call.visit.user_id = answer.user_id
+    return answer
 
 
 @ROUTES.post(

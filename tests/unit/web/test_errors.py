@@ -1,3 +1,5 @@
+"""The table of reasons, its page, and how errors become refusals."""
+
 from __future__ import annotations
 
 import re

@@ -1,3 +1,5 @@
+"""Rate limits of one process."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

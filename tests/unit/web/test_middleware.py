@@ -1,3 +1,5 @@
+"""The door: ids, deadlines, hosts, odd paths, log line and metrics."""
+
 from __future__ import annotations
 
 import json

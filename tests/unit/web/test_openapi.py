@@ -1,3 +1,5 @@
+"""The document is valid and says what is served."""
+
 from __future__ import annotations
 
 import re
@@ -89,9 +91,8 @@ def test_codes_begin_with_the_status(reason: str) -> None:
     problem = PROBLEMS[reason]
     assert problem.code == 401 or problem.code // 100 == problem.status
     assert (problem.code == 401) == (problem.status == 401)
-    assert problem.action in {
-        "refresh", "relogin", "wait", "retry", "bind_phone", "upgrade", "resync", "none",
-    }  # fmt: skip
+    actions = "refresh relogin wait retry bind_phone upgrade resync none"
+    assert problem.action in actions.split()
     assert CHINESE.search(problem.zh)
     assert problem.en.isascii()
 

@@ -1,3 +1,5 @@
+"""The internal listener: readiness, metrics, docs page, admin lock."""
+
 from __future__ import annotations
 
 import os

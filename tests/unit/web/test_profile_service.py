@@ -1,3 +1,5 @@
+"""Profiles over SQLite and a cache in memory."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

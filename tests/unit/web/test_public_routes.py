@@ -1,3 +1,5 @@
+"""Login, refresh, logout and profile over seams in memory."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

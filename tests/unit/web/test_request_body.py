@@ -1,3 +1,5 @@
+"""Bodies of the wrong type, size or speed."""
+
 from __future__ import annotations
 
 import io

@@ -1,3 +1,5 @@
+"""JSON that is refused, and that all other JSON survives."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""Bodies and queries: every bad field is named."""
+
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal

@@ -104,8 +104,7 @@ def test_failures_open_the_breaker_and_then_nothing_is_sent() -> None:
 
 
 def test_refusals_never_open_the_breaker() -> None:
-    script: list[Answer | WeChatError] = [Answer(500, b""), Answer(500, b"")]
-    transport = ScriptedTransport(script)
+    transport = ScriptedTransport([*[says(errcode=40029)] * 5, says(errcode=0)])
     caller = make_caller(transport, failures=2)
     for _ in range(5):
         with pytest.raises(CodeInvalid):

@@ -1,0 +1,66 @@
+"""Settings of tokens and sessions; read by `web/auth` and the session stores."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from config.setting_group import SettingGroup
+
+
+class TokenSettings(SettingGroup):
+    """Tokens and sessions."""
+
+    access_s: int = Field(
+        900,
+        alias="ACCESS_TOKEN_S",
+        ge=1,
+        le=900,
+        description="Life of an access token in seconds; 15 minutes at most, because "
+        "it is believed without a look-up.",
+    )
+    refresh_s: int = Field(
+        2_592_000,
+        alias="REFRESH_TOKEN_S",
+        ge=60,
+        description="Life of a refresh token in seconds (30 days).",
+    )
+    grace_s: int = Field(
+        10,
+        alias="REFRESH_GRACE_S",
+        ge=0,
+        le=60,
+        description="Seconds in which a used refresh token still gives its successor: "
+        "phones lose answers.",
+    )
+    leeway_s: int = Field(
+        30,
+        alias="TOKEN_LEEWAY_S",
+        ge=0,
+        le=120,
+        description="Seconds our own machines' clocks may differ.",
+    )
+    issuer: str = Field(
+        "kuaida", alias="TOKEN_ISSUER", min_length=1, description="Claim iss."
+    )
+    audience: str = Field(
+        "kuaida-client", alias="TOKEN_AUDIENCE", min_length=1, description="Claim aud."
+    )
+    key_id: str = Field(
+        "k1",
+        alias="TOKEN_KEY_ID",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="Header kid of the key that signs.",
+    )
+    session_key_s: int = Field(
+        259_200,
+        alias="SESSION_KEY_S",
+        ge=60,
+        description="Life of the sealed session_key in Redis in seconds (3 days, what "
+        "WeChat keeps one for at most).",
+    )
+    code_life_s: int = Field(
+        300,
+        alias="CODE_LIFE_S",
+        ge=1,
+        description="Life of a login code in seconds (WeChat's five minutes).",
+    )

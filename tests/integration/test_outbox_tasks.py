@@ -1,0 +1,212 @@
+"""The base task on both databases: one effect a row, whatever fails or comes twice."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
+
+from models.errors import DatabaseUnavailable, InvalidInput, RedisUnavailable
+from models.inbox import mark_done
+from models.outbox import begin, bury, claim
+from models.users import ensure_user, update_profile
+from tasks.app import configure, resources
+from tasks.base import OutboxTask, Work, WorkDead
+from tests.integration.journals import look, outbox_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from config.settings import Settings
+    from tasks.app import Resources
+
+PERSON = "13800138000"
+lab = Celery("lab", set_as_current=False)
+faults: list[BaseException] = []
+
+
+@lab.task(base=OutboxTask, name="lab.count")
+def count(work: Work) -> None:
+    """Count one login of the subject, unless a fault is waiting."""
+    with work.effect() as uow:
+        user = update_profile(uow.session, work.subject_id, {})
+        update_profile(
+            uow.session, work.subject_id, {"login_count": user.login_count + 1}
+        )
+        if faults:
+            raise faults.pop()
+
+
+@lab.task(base=OutboxTask, name="lab.look")
+def only_look(work: Work) -> None:
+    """Find that there is nothing to change."""
+    assert work.subject_id
+
+
+@pytest.fixture
+def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
+    """What tasks work with, and one user."""
+    configure(settings)
+    opened = resources()
+    with opened.database.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "app")
+    faults.clear()
+    yield opened
+    opened.close()
+
+
+def accept(house: Resources) -> str:
+    """Accept one piece of work and hand it over, as the relay does."""
+    with house.database.unit_of_work() as work:
+        row_id = work.enqueue("lab.count", "u_1")
+    with house.database.unit_of_work() as work:
+        claim(work.session, limit=10, resend_after_ms=30_000)
+    return row_id
+
+
+def counted(house: Resources) -> int:
+    """Return how often the effect happened."""
+    return int(look(house, "SELECT login_count n FROM users")[0]["n"])
+
+
+def test_an_effect_happens_once_however_often_the_message_comes(
+    house: Resources,
+) -> None:
+    row_id = accept(house)
+
+    outcomes = [count(row_id) for _ in range(4)]
+
+    assert outcomes == ["done", "nothing", "nothing", "nothing"]
+    assert counted(house) == 1
+    assert outbox_row(house, row_id).state == "done"
+
+
+def test_copies_at_the_same_moment_have_one_effect(house: Resources) -> None:
+    for _ in range(5):
+        row_id = accept(house)
+        with ThreadPoolExecutor(4) as pool:
+            outcomes = list(pool.map(count, [row_id] * 4))
+        assert outcomes.count("done") == 1
+
+    assert counted(house) == 5
+
+
+def test_a_row_revived_after_its_effect_is_closed_without_another(
+    house: Resources,
+) -> None:
+    row_id = accept(house)
+    with house.database.unit_of_work() as work:
+        mark_done(work.session, "lab.count", row_id)
+
+    assert count(row_id) == "doubled"
+    assert counted(house) == 0
+    assert outbox_row(house, row_id).state == "done"
+
+
+def test_a_body_without_effect_finishes_its_row(house: Resources) -> None:
+    row_id = accept(house)
+
+    assert only_look(row_id) == "done"
+    assert outbox_row(house, row_id).state == "done"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [DatabaseUnavailable(PERSON), RedisUnavailable(PERSON), SoftTimeLimitExceeded()],
+    ids=lambda fault: type(fault).__name__,
+)
+def test_a_passing_fault_gives_the_work_back(
+    house: Resources, fault: Exception
+) -> None:
+    row_id = accept(house)
+    faults.append(fault)
+
+    assert count(row_id) == "postponed"
+
+    row = outbox_row(house, row_id)
+    assert (row.state, row.attempts) == ("ready", 1)
+    assert row.visible_at > row.updated_at
+    assert row.last_error is not None
+    assert PERSON not in row.last_error
+    assert counted(house) == 0
+    assert count(row_id) == "done"
+    assert counted(house) == 1
+
+
+@pytest.mark.parametrize("fault", [InvalidInput(PERSON), KeyError(PERSON)], ids=repr)
+def test_a_lasting_fault_sets_the_work_aside(
+    house: Resources, fault: Exception
+) -> None:
+    row_id = accept(house)
+    faults.append(fault)
+
+    with pytest.raises(WorkDead) as dead:
+        count(row_id)
+
+    row = outbox_row(house, row_id)
+    assert row.state == "dead"
+    assert PERSON not in f"{row.last_error} {dead.value} {dead.value.__context__}"
+    assert counted(house) == 0
+
+
+def test_a_killed_body_keeps_its_attempt_and_its_lease(house: Resources) -> None:
+    row_id = accept(house)
+    faults.append(SystemExit())
+
+    with pytest.raises(SystemExit):
+        count(row_id)
+
+    row = outbox_row(house, row_id)
+    assert (row.state, row.attempts) == ("sent", 1)
+    assert row.visible_at - row.updated_at == house.settings.journal.lease_s * 1000
+
+
+def test_work_buried_meanwhile_has_no_effect(house: Resources) -> None:
+    row_id = accept(house)
+    bury_it = threading.Event()
+
+    @lab.task(base=OutboxTask, name="lab.late")
+    def late(work: Work) -> None:
+        with work.resources.database.unit_of_work() as uow:
+            bury(uow.session, work.outbox_id, "by a person")
+        bury_it.set()
+        count.run(work)
+
+    assert late(row_id) == "doubled"
+    assert bury_it.is_set()
+    assert counted(house) == 0
+    assert outbox_row(house, row_id).state == "dead"
+
+
+def test_unknown_work_ends_quietly(house: Resources) -> None:
+    assert count("ob_" + "0" * 26) == "nothing"
+
+
+def test_without_the_database_the_lease_decides(
+    redis_url: str, make_settings: Callable[..., Settings]
+) -> None:
+    nowhere = "mysql+pymysql://k:k@127.0.0.1:1/k"
+    configure(make_settings(DATABASE_URL=nowhere, REDIS_URL=redis_url))
+
+    assert count("ob_" + "0" * 26) == "postponed"
+    resources().close()
+
+
+def test_a_commit_wakes_the_relay(house: Resources) -> None:
+    with house.database.unit_of_work() as work:
+        work.enqueue("lab.count", "u_1")
+
+    assert house.stores.wait_for_work(0.2)
+
+
+def test_attempts_are_counted_before_the_work(house: Resources) -> None:
+    row_id = accept(house)
+    for _ in range(3):
+        with house.database.unit_of_work() as work:
+            begin(work.session, row_id, 1000)
+
+    assert outbox_row(house, row_id).attempts == 3

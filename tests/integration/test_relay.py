@@ -1,0 +1,376 @@
+"""The relay: both journals into Celery, nothing lost when a store or the broker fails."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from config.celery import Queue
+from config.clock import monotonic, sleep
+from models.events import Event, EventType
+from models.outbox import Outbox
+from models.users import ensure_user
+from tasks.app import TASK_MODULES, app, configure, resources
+from tests.integration.journals import fetch, journal, look, make_login, outbox_row
+from tests.servers.process import LocalProcess, wait_until
+from workers.health import is_fresh
+from workers.login_relay import ENRICH, LoginRound
+from workers.outbox_relay import OutboxRound
+from workers.relay import Publisher
+from workers.relay_loop import BrokerAway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from config.settings import Settings
+    from tasks.app import Resources
+    from tests.servers.redis_server import RedisServer
+
+ROOT = Path(__file__).resolve().parents[2]
+WARM = "tasks.profile.warm_user_cache"
+
+
+class Postbox:
+    """A courier that keeps what it is given, while it takes anything."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, str | list[str]]] = []
+        self.waiting = 0
+        self.takes = 1_000_000
+
+    def probe(self) -> None:
+        """Answer."""
+
+    def send(self, task: str, argument: str | list[str]) -> None:
+        """Keep a message, or refuse it when enough were taken."""
+        if len(self.sent) >= self.takes:
+            raise BrokerAway
+        self.sent.append((task, argument))
+
+    def count_waiting(self, queue: str) -> int:
+        """Say what the test wants."""
+        assert queue == Queue.LOGINS
+        return self.waiting
+
+
+@pytest.fixture
+def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
+    """What the relay moves, on real stores."""
+    configure(settings)
+    opened = resources()
+    with opened.database.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "app")
+    yield opened
+    opened.close()
+
+
+def logins_of(house: Resources, courier: Postbox, **settings: object) -> LoginRound:
+    """Return the round of the login journal with changed settings."""
+    changed = house.settings.journal.model_copy(update=settings)
+    return LoginRound(house.stores.login_stream, courier, changed, consumer="one")
+
+
+def outbox_of(house: Resources, courier: Postbox, **settings: object) -> OutboxRound:
+    """Return the round of the outbox with changed settings."""
+    changed = house.settings.journal.model_copy(update=settings)
+    stores = house.database, house.stores
+    return OutboxRound(stores, courier, changed, tasks=[WARM])
+
+
+def enqueue(house: Resources, task: str = WARM, count: int = 1) -> list[str]:
+    """Accept work and return its ids."""
+    with house.database.unit_of_work() as work:
+        return [work.enqueue(task, "u_1") for _ in range(count)]
+
+
+def test_logins_travel_in_batches(house: Resources) -> None:
+    journal(house, *[make_login(house, n) for n in range(25)])
+    courier = Postbox()
+    relay = logins_of(house, courier, batch=10, linger_ms=1)
+
+    for _ in range(4):
+        relay.run()
+
+    assert [task for task, _ in courier.sent] == [ENRICH] * 3
+    assert [len(ids) for _, ids in courier.sent] == [10, 10, 5]
+    assert len({one for _, ids in courier.sent for one in ids}) == 25
+
+
+def test_a_batch_waits_a_moment_to_fill(house: Resources) -> None:
+    courier = Postbox()
+    relay = logins_of(house, courier, linger_ms=60)
+    journal(house, make_login(house, 1))
+    start = monotonic()
+    relay.run()
+
+    assert 0.05 < monotonic() - start < 1
+    assert len(courier.sent) == 1
+
+
+def test_no_more_than_a_bounded_number_is_with_the_tasks(house: Resources) -> None:
+    journal(house, *[make_login(house, n) for n in range(30)])
+    courier = Postbox()
+    relay = logins_of(house, courier, batch=10, logins_in_flight=15, linger_ms=1)
+
+    for _ in range(5):
+        relay.run()
+
+    assert sum(len(ids) for _, ids in courier.sent) == 15
+    house.stores.login_stream.acknowledge([str(i) for i in courier.sent[0][1]])
+    relay.run()
+    assert sum(len(ids) for _, ids in courier.sent) == 25
+
+
+def test_logins_no_task_finished_are_sent_again(house: Resources) -> None:
+    journal(house, *[make_login(house, n) for n in range(3)])
+    entry_ids = fetch(house)
+    courier = Postbox()
+    sleep(0.01)
+    relay = logins_of(house, courier, resend_after_s=0)
+
+    relay.run()
+
+    assert courier.sent[0] == (ENRICH, entry_ids)
+
+
+def test_nothing_is_sent_again_into_a_full_queue(house: Resources) -> None:
+    journal(house, make_login(house))
+    fetch(house)
+    courier = Postbox()
+    courier.waiting = 1000
+
+    logins_of(house, courier, resend_after_s=0).run()
+
+    assert courier.sent == []
+
+
+def test_a_wiped_redis_is_no_end(house: Resources) -> None:
+    courier = Postbox()
+    relay = logins_of(house, courier, linger_ms=1)
+    relay.run()
+    house.stores.redis.execute("FLUSHALL")
+    journal(house, make_login(house))
+
+    for _ in range(3):
+        try:
+            relay.run()
+        except Exception:  # noqa: BLE001, S112 (the loop goes on after any failure)
+            continue
+
+    assert len(courier.sent) == 1
+
+
+def test_outbox_rows_are_sent_once(house: Resources) -> None:
+    row_ids = enqueue(house, count=5)
+    courier = Postbox()
+    relays = [outbox_of(house, courier, batch=3) for _ in range(2)]
+
+    while any([relay.run() for relay in relays]):
+        pass
+
+    assert sorted(courier.sent) == sorted((WARM, row_id) for row_id in row_ids)
+
+
+def test_an_event_becomes_one_row_for_each_subscriber(house: Resources) -> None:
+    with house.database.unit_of_work() as work:
+        work.publish(Event(EventType.PROFILE_UPDATED, "u_1"))
+        work.publish(Event(EventType.LOGIN_ENRICHED, "u_1"))
+    courier = Postbox()
+    relay = outbox_of(house, courier)
+
+    while relay.run():
+        pass
+
+    assert [task for task, _ in courier.sent] == [WARM]
+    events = look(house, "SELECT state FROM outbox WHERE kind = 'event'")
+    assert [row["state"] for row in events] == ["done", "done"]
+    (row,) = look(house, "SELECT * FROM outbox WHERE kind = 'task'")
+    assert (row["state"], row["subject_id"]) == ("sent", "u_1")
+
+
+def test_work_nobody_knows_is_set_aside(house: Resources) -> None:
+    (row_id,) = enqueue(house, "tasks.profile.gone")
+    courier = Postbox()
+
+    outbox_of(house, courier).run()
+
+    assert courier.sent == []
+    row = outbox_row(house, row_id)
+    assert (row.state, row.last_error) == ("dead", "unknown task")
+
+
+def test_attempts_end(house: Resources) -> None:
+    killed, failing = enqueue(house, count=2)
+    with house.database.unit_of_work() as work:
+        for row_id, cause in ((killed, None), (failing, "WeChatTimeout")):
+            row = work.session.get_one(Outbox, row_id)
+            row.attempts, row.last_error = 5, cause
+    courier = Postbox()
+
+    outbox_of(house, courier, max_attempts=5).run()
+
+    assert courier.sent == []
+    assert "died" in (outbox_row(house, killed).last_error or "")
+    assert outbox_row(house, failing).last_error == "WeChatTimeout"
+
+
+def test_a_broker_that_fails_in_between_costs_nothing(house: Resources) -> None:
+    row_ids = enqueue(house, count=6)
+    courier = Postbox()
+    courier.takes = 2
+    relay = outbox_of(house, courier, resend_after_s=0)
+    with pytest.raises(BrokerAway):
+        relay.run()
+    courier.takes = 1_000_000
+    sleep(0.01)
+
+    relay.run()
+
+    assert {row_id for _, row_id in courier.sent} == set(row_ids)
+    assert all(outbox_row(house, row_id).attempts == 0 for row_id in row_ids)
+
+
+def test_copies_become_rarer_the_longer_nobody_answers(house: Resources) -> None:
+    (row_id,) = enqueue(house)
+    courier = Postbox()
+    relay = outbox_of(house, courier, resend_after_s=30)
+    relay.run()
+    with house.database.unit_of_work() as work:
+        row = work.session.get_one(Outbox, row_id)
+        row.due_at -= 120_000
+        row.visible_at = row.due_at
+
+    relay.run()
+
+    row = outbox_row(house, row_id)
+    assert 119_000 < row.visible_at - row.updated_at < 125_000
+
+
+@pytest.fixture
+def broker(
+    private_redis: RedisServer, sqlite_url: str, make_settings: Callable[..., Settings]
+) -> Iterator[RedisServer]:
+    """A broker of this test alone, with the app configured for it."""
+    url = private_redis.url
+    configure(make_settings(DATABASE_URL=sqlite_url, REDIS_URL=url, BROKER_URL=url))
+    for module in TASK_MODULES:
+        app.loader.import_task_module(module)
+    yield private_redis
+    private_redis.process.thaw()
+
+
+def queued(broker: RedisServer, queue: str) -> list[dict[str, object]]:
+    """Return the messages that wait in a queue."""
+    with broker.client() as client:
+        return [json.loads(raw) for raw in client.lrange(f"kuaida:test:{queue}", 0, -1)]
+
+
+def test_a_message_carries_ids_to_the_queue_of_its_task(broker: RedisServer) -> None:
+    publisher = Publisher(app)
+    publisher.send(WARM, "ob_1")
+    publisher.send(ENRICH, ["1-1", "1-2"])
+
+    assert publisher.count_waiting(Queue.SYNC) == 1
+    assert publisher.count_waiting(Queue.ORDERS) == 0
+    (message,) = queued(broker, "logins")
+    headers = message["headers"]
+    assert isinstance(headers, dict)
+    assert headers["task"] == ENRICH
+    assert headers["argsrepr"] == "1-1 and 1 more"
+    assert headers["eta"] is None
+    publisher.close()
+
+
+def test_a_frozen_broker_is_noticed_in_time(broker: RedisServer) -> None:
+    publisher = Publisher(app)
+    publisher.send(WARM, "ob_1")
+    broker.process.freeze()
+    for act in (lambda: publisher.send(WARM, "ob_2"), publisher.probe):
+        start = monotonic()
+        with pytest.raises(BrokerAway):
+            act()
+        assert monotonic() - start < 3
+    broker.process.thaw()
+
+    publisher.probe()
+    publisher.send(WARM, "ob_3")
+    assert publisher.count_waiting(Queue.SYNC) >= 2
+    publisher.close()
+
+
+def test_queues_forgotten_by_the_broker_are_made_again(broker: RedisServer) -> None:
+    publisher = Publisher(app)
+    publisher.send(WARM, "ob_1")
+    broker.flush()
+    for _ in range(2):
+        try:
+            publisher.send(WARM, "ob_2")
+        except BrokerAway:
+            continue
+
+    assert publisher.count_waiting(Queue.SYNC) >= 1
+    publisher.close()
+
+
+@pytest.fixture
+def running(
+    broker: RedisServer, sqlite_url: str, environment: Mapping[str, str], tmp_path: Path
+) -> Iterator[LocalProcess]:
+    """A relay as a process of its own."""
+    variables = {
+        **environment,
+        "PYTHONPATH": str(ROOT),
+        "DATABASE_URL": sqlite_url,
+        "REDIS_URL": broker.url,
+        "BROKER_URL": broker.url,
+    }
+    command = [sys.executable, "-m", "workers.relay"]
+    process = LocalProcess(command, log=tmp_path / "relay.log", env=variables, cwd=ROOT)
+    process.start()
+    alive = tmp_path / "var" / "run" / "relay.alive"
+    process.wait_ready(lambda: is_fresh(alive, 5), within_s=20)
+    yield process
+    process.stop()
+
+
+def test_the_process_moves_both_journals_and_ends_in_time(
+    running: LocalProcess, broker: RedisServer
+) -> None:
+    house = resources()
+    with house.database.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "app")
+    journal(house, make_login(house))
+    (row_id,) = enqueue(house)
+    wait_until(lambda: queued(broker, "logins"), within_s=5, what="the login")
+    wait_until(lambda: queued(broker, "sync"), within_s=5, what="the work")
+
+    start = monotonic()
+    running.signal(signal.SIGTERM)
+
+    assert running.wait(4) == 0
+    assert monotonic() - start < 2.5
+    assert outbox_row(house, row_id).state == "sent"
+    house.close()
+
+
+def test_the_process_outlives_a_broker_that_goes_and_comes(
+    running: LocalProcess, broker: RedisServer
+) -> None:
+    house = resources()
+    with house.database.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "app")
+    broker.stop()
+    sleep(1)
+    enqueue(house)
+    sleep(2)
+    broker.start()
+
+    wait_until(lambda: queued(broker, "sync"), within_s=15, what="the work")
+
+    assert running.alive
+    house.close()

@@ -1,0 +1,96 @@
+"""The relay's loop: failures pause it, nothing ends it but `stop`."""
+
+from __future__ import annotations
+
+import threading
+
+from config.clock import monotonic
+from tests.servers.process import wait_until
+from workers.relay_loop import BrokerAway, RelayLoop
+
+
+class Postbox:
+    """A courier that can be away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.probes = 0
+
+    def probe(self) -> None:
+        self.probes += 1
+        if self.away:
+            raise BrokerAway
+
+    def send(self, task: str, argument: str | list[str]) -> None:
+        if self.away:
+            raise BrokerAway
+
+    def count_waiting(self, queue: str) -> int:
+        return 0
+
+
+class Work:
+    """A journal that needs the courier in each round."""
+
+    journal = "logins"
+
+    def __init__(self, courier: Postbox) -> None:
+        self._courier = courier
+        self.rounds = 0
+        self.fault: Exception | None = None
+        self._rest = threading.Event()
+
+    def run(self) -> bool:
+        self.rounds += 1
+        if self.fault is not None:
+            raise self.fault
+        self._courier.send("tasks.a.b", "x")
+        return False
+
+    def rest(self) -> None:
+        self._rest.wait(0.01)
+
+
+def test_nothing_is_claimed_for_a_broker_that_is_away() -> None:
+    courier = Postbox()
+    work = Work(courier)
+    courier.away = True
+    loop = RelayLoop(work, courier)
+    loop.start()
+    wait_until(lambda: courier.probes >= 1, within_s=5, what="a probe")
+
+    assert work.rounds == 1
+    courier.away = False
+    wait_until(lambda: work.rounds > 3, within_s=5, what="rounds after the fault")
+    loop.stop()
+    loop.join(2)
+    assert not loop.is_alive()
+
+
+def test_no_error_ends_the_loop() -> None:
+    courier = Postbox()
+    work = Work(courier)
+    work.fault = ZeroDivisionError()
+    loop = RelayLoop(work, courier)
+    loop.start()
+    wait_until(lambda: work.rounds >= 2, within_s=5, what="a second round")
+    work.fault = None
+    before = work.rounds
+    wait_until(lambda: work.rounds > before + 2, within_s=5, what="more rounds")
+
+    assert loop.alive
+    loop.stop()
+    loop.join(2)
+
+
+def test_a_loop_that_pauses_ends_at_once() -> None:
+    courier = Postbox()
+    courier.away = True
+    loop = RelayLoop(Work(courier), courier)
+    loop.start()
+    wait_until(lambda: courier.probes >= 2, within_s=5, what="two probes")
+    start = monotonic()
+    loop.stop()
+    loop.join(5)
+
+    assert monotonic() - start < 1
