@@ -12,7 +12,7 @@ import pytest
 
 from config.clock import monotonic, sleep
 from models.errors import Limited
-from models.stores.admission import Caller
+from models.stores.admission import Caller, FailedExchange
 from models.stores.container import open_stores
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ import json, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from config.settings import load_settings
 from models.errors import Limited
-from models.stores.admission import Caller
+from models.stores.admission import Caller, FailedExchange
 from models.stores.container import open_stores
 
 stores = open_stores(load_settings(dict(os.environ), env_file=None))
@@ -231,10 +231,7 @@ def fail(stores: Stores, caller: Caller, code: str = "x", mark: str = "f0") -> N
     stores.admission.record_failure(
         caller,
         stores.keys.code("app", code),
-        mark=mark,
-        record=b"rfailed",
-        life_ms=5000,
-        counts=True,
+        FailedExchange(mark=mark, record=b"rfailed", life_ms=5000, counts=True),
     )
 
 

@@ -45,6 +45,12 @@ def wait_counted(stack: Stack, phone: Phone, logins: int) -> None:
     assert sql(stack, query, id=phone.user_id) == [{"n": logins}]
 
 
+def wait_finished(stack: Stack) -> None:
+    """Wait until no accepted work is open."""
+    query = "SELECT id FROM outbox WHERE state IN ('ready', 'sent')"
+    stack.wait(lambda: not sql(stack, query), within_s=WITHIN_S, what="no open work")
+
+
 def restart(stack: Stack, name: str) -> None:
     """Kill a process and everything it started, then start it again."""
     process = stack.running.pop(name)

@@ -90,6 +90,7 @@ class LoginAnswer(msgspec.Struct, frozen=True):
     refresh_expires_in: int
     session_id: str
     token_type: str
+    app_id: str
     user_id: str
     user: Profile | msgspec.Raw
     enrichment: Enrichment
@@ -279,6 +280,7 @@ def _answer(tokens: Tokens, record: LoginRecord, profile: bytes) -> LoginAnswer:
         refresh_expires_in=tokens.refresh_expires_in,
         session_id=tokens.session_id,
         token_type=tokens.token_type,
+        app_id=record.app_id,
         user_id=record.user_id,
         user=msgspec.Raw(profile) if profile else pending,
         enrichment=Enrichment(),

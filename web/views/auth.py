@@ -63,6 +63,7 @@ class LoginData(msgspec.Struct):
     refresh_token: str
     refresh_expires_in: int
     session_id: str
+    app_id: str
     user_id: str
     user: Profile
     enrichment: EnrichmentData
@@ -103,7 +104,7 @@ def login(call: Call, body: LoginBody) -> LoginAnswer:
         device = DeviceInfo(**msgspec.structs.asdict(body.device))
     request = LoginRequest(body.code, body.app_id, device, body.guest_token)
     answer = call.services.login.login(request, call.caller)
-    call.visit.user_id = answer.user_id
+    call.visit.user_id, call.visit.app_id = answer.user_id, answer.app_id
     return answer
 
 
