@@ -83,6 +83,20 @@ class WeChatSettings(SettingGroup):
         gt=0,
         description="Seconds to wait for a free connection; this is the bulkhead.",
     )
+    idle_s: float = Field(
+        30.0,
+        alias="WECHAT_IDLE_S",
+        gt=0,
+        description="Seconds an unused connection is kept; gateways close idle ones "
+        "after about a minute.",
+    )
+    fair_wait_s: float = Field(
+        1.0,
+        alias="WECHAT_FAIR_WAIT_S",
+        gt=0,
+        description="A timeout counts against the breaker only when the caller gave "
+        "WeChat this many seconds: impatient clients must not shut the door for all.",
+    )
     busy_retries: int = Field(
         1,
         alias="WECHAT_BUSY_RETRIES",
@@ -121,6 +135,26 @@ class WeChatSettings(SettingGroup):
         le=3600,
         description="Seconds before its end at which the access token is renewed; "
         "WeChat keeps the old one valid for five minutes.",
+    )
+
+    token_lease_s: float = Field(
+        10.0,
+        alias="WECHAT_TOKEN_LEASE_S",
+        gt=0,
+        description="Seconds one process may take to renew the access token before "
+        "another may try.",
+    )
+    token_wait_s: float = Field(
+        2.0,
+        alias="WECHAT_TOKEN_WAIT_S",
+        gt=0,
+        description="Seconds a caller waits for another process's renewal.",
+    )
+    token_backoff_s: float = Field(
+        1.0,
+        alias="WECHAT_TOKEN_BACKOFF_S",
+        gt=0,
+        description="Seconds between failed renewals at first; doubles up to a minute.",
     )
 
     @field_validator("api_base")

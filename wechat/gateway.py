@@ -105,7 +105,7 @@ def open_gateway(
     transport = transport or _network(settings)
     caller = Caller(
         transport,
-        CallLimits(wechat.read_timeout_s),
+        CallLimits(wechat.read_timeout_s, wechat.fair_wait_s),
         new_breaker=lambda path: _breaker(path, wechat),
         observer=CallMetrics(),
     )
@@ -123,6 +123,7 @@ def _network(settings: Settings) -> PooledTransport:
         wechat.pool_size,
         wechat.pool_wait_s,
         wechat.max_answer_bytes,
+        wechat.idle_s,
     )
     production = settings.env == "production"
     return PooledTransport(wechat.api_base, limits, allow_plain=not production)
@@ -149,7 +150,12 @@ def _client(
         (app.app_id, secret),
         caller,
         store,
-        policy=TokenPolicy(wechat.token_refresh_margin_s),
+        policy=TokenPolicy(
+            wechat.token_refresh_margin_s,
+            lease_s=wechat.token_lease_s,
+            wait_s=wechat.token_wait_s,
+            backoff_s=wechat.token_backoff_s,
+        ),
     )
     busy = BusyPolicy(wechat.busy_retries, wechat.busy_wait_s)
     return WeChatClient(App(app.app_id, secret), caller, tokens, busy=busy)

@@ -1,7 +1,7 @@
 """The relay's part for the outbox: due rows become messages, events become rows.
 
 Claims with `models/outbox.py`, expands events by `workers/subscriptions.py`, sends
-after the commit. What is not sent or not finished comes back after its lease.
+after the commit. What is not finished comes back after its lease.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ from config.metrics import OUTBOX_DEAD, RELAY_RESENT, RELAY_SENT
 from config.work_settings import JournalSettings
 from models.database import Database, UnitOfWork
 from models.errors import RedisUnavailable
-from models.outbox import NewWork, Outbox, add_work, bury, claim, finish
+from models.outbox import (
+    NewWork,
+    Outbox,
+    add_work,
+    bury,
+    claim,
+    finish,
+    postpone,
+)
 from models.stores.container import Stores
-from workers.relay_loop import Courier
+from workers.relay_loop import BrokerAway, Courier
 from workers.subscriptions import SUBSCRIPTIONS
 
 log = get_logger(__name__)
@@ -59,10 +67,7 @@ class OutboxRound:
         """Claim one batch, commit, and send its messages."""
         claimed = self._database.transact(self._claim)
         OUTBOX_DEAD.inc(claimed.dead)
-        for row in claimed.to_send:
-            self._courier.send(row.name, row.id)
-            sent = RELAY_RESENT if row.was_sent else RELAY_SENT
-            sent.labels(self.journal).inc()
+        self._send(claimed.to_send)
         return len(claimed) > 0
 
     def rest(self) -> None:
@@ -72,6 +77,22 @@ class OutboxRound:
             self._stores.wait_for_work(seconds)
         except RedisUnavailable:
             sleep(seconds)
+
+    def _send(self, rows: list[Outbox]) -> None:
+        for number, row in enumerate(rows):
+            try:
+                self._courier.send(row.name, row.id)
+            except BrokerAway:
+                self._give_back(rows[number:])
+                raise
+            sent = RELAY_RESENT if row.was_sent else RELAY_SENT
+            sent.labels(self.journal).inc()
+
+    def _give_back(self, rows: list[Outbox]) -> None:
+        # Otherwise they would wait for their lease after the broker is back.
+        with self._database.unit_of_work() as uow:
+            for row in rows:
+                postpone(uow.session, row.id, 0, "the broker was away")
 
     def _claim(self, uow: UnitOfWork) -> Claimed:
         claimed = Claimed()

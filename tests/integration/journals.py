@@ -50,7 +50,9 @@ def secrets_of(number: int = 1, unionid: str | None = None) -> WeChatSecrets:
     return WeChatSecrets(openid(number), SESSION_KEY, unionid)
 
 
-def journal(house: Resources, *entries: LoginEntry, bodies: tuple[bytes, ...] = ()) -> None:
+def journal(
+    house: Resources, *entries: LoginEntry, bodies: tuple[bytes, ...] = ()
+) -> None:
     """Put logins, and raw ``bodies`` after them, into the stream."""
     stream = house.stores.keys.logins
     encoded = [msgspec.json.encode(entry) for entry in entries]

@@ -78,9 +78,7 @@ def test_retention_takes_what_is_closed_and_old(house: Resources) -> None:
     kept_days = house.settings.journal.retention_days
     with house.database.unit_of_work() as work:
         now = database_now(work.session)
-        ids = [
-            outbox.add_work(work.session, NewWork("t", f"u_{n}")) for n in range(4)
-        ]
+        ids = [outbox.add_work(work.session, NewWork("t", f"u_{n}")) for n in range(4)]
         for row_id in ids[:2]:
             outbox.finish(work.session, row_id)
         outbox.bury(work.session, ids[2], "a cause")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command
@@ -39,7 +40,7 @@ def empty_tables(url: str) -> None:
     engine.dispose()
 
 
-def rows(url: str, query: str, **values: object) -> list[dict[str, object]]:
+def rows(url: str, query: str, **values: object) -> list[dict[str, Any]]:
     """Run a look-up for an assertion on a connection of its own."""
     engine = sa.create_engine(url)
     with engine.connect() as link:
