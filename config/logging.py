@@ -145,6 +145,12 @@ def bind_context(**ids: str | int | None) -> None:
     )
 
 
+def bound_id(name: str) -> str | None:
+    """Return an id that `bind_context` bound, so that rows can carry it on."""
+    value = structlog.contextvars.get_contextvars().get(name)
+    return value if isinstance(value, str) else None
+
+
 def clear_context() -> None:
     """Forget the ids; called at the doors before the next request or task."""
     structlog.contextvars.clear_contextvars()

@@ -82,6 +82,7 @@ def record_logins(
         _write_users(session, fresh)
         _write_identities(session, fresh, open_identities)
         _write_devices(session, fresh)
+    _write_lost_users(session, entries)
     _write_sessions(session, entries)
     users = read_users(session, list({entry.user_id for entry in entries}))
     if fresh:
@@ -138,6 +139,16 @@ def _write_users(session: SqlSession, fresh: Sequence[LoginEntry]) -> None:
             "updated_at": "max",
         },
     )
+
+
+def _write_lost_users(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
+    """Insert users whose first login went with a wiped Redis; a refresh proves them."""
+    lost = {entry.user_id: entry for entry in entries if entry.kind == "refresh"}
+    known = session.scalars(select(User.id).where(User.id.in_(list(lost))))
+    for user_id in known:
+        del lost[user_id]
+    rows = [new_user(name, lost[name].app_id, lost[name].at) for name in sorted(lost)]
+    upsert(session, User.__table__, rows, {"updated_at": "max"})
 
 
 def _write_identities(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from sqlalchemy import Index, Integer, String, Text, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from config.logging import bound_id
 from models.base import (
     TABLE_OPTIONS,
     Base,
@@ -44,6 +45,7 @@ class Outbox(Base):
     name: Mapped[str] = mapped_column(String(120))
     subject_id: Mapped[Id]
     payload: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[str | None] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(12))
     attempts: Mapped[int] = mapped_column(Integer)
     due_at: Mapped[EpochMs]
@@ -58,13 +60,17 @@ class Outbox(Base):
 
 @dataclass(frozen=True, slots=True)
 class NewWork:
-    """What `UnitOfWork.enqueue` was asked for; ``due_at`` None means now."""
+    """What `UnitOfWork.enqueue` was asked for; ``due_at`` None means now.
+
+    ``request_id`` is the request that wanted it; by default the one being served.
+    """
 
     name: str
     subject_id: str
     due_at: int | None = None
     payload: str | None = None
     kind: Kind = "task"
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,7 @@ def add_work(session: Session, work: NewWork) -> str:
         name=work.name,
         subject_id=work.subject_id,
         payload=work.payload,
+        request_id=work.request_id or bound_id("request_id"),
         state="ready",
         attempts=0,
         due_at=due_at,

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from sqlalchemy import BigInteger, Index, String, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, database_now
+from models.base import (
+    TABLE_OPTIONS,
+    AppId,
+    Base,
+    DeviceId,
+    EpochMs,
+    Id,
+    database_now,
+    database_now_ms,
+    upsert,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +48,14 @@ class Session(Base):
     last_seen_at: Mapped[EpochMs]
     expires_at: Mapped[EpochMs]
     revoked_at: Mapped[EpochMs | None]
+
+
+class Standing(NamedTuple):
+    """A session as SQL knows it; Redis may know a later rotation."""
+
+    live: bool
+    generation: int
+    rotated_at: int
 
 
 class Rotation(NamedTuple):
@@ -68,15 +86,13 @@ def decide_rotation(
     return Rotation("reused")
 
 
-def find_state(
-    session: SqlSession, session_id: str
-) -> Literal["live", "revoked"] | None:
-    """Return whether the session may be used, None when there is no row."""
+def find_standing(session: SqlSession, session_id: str) -> Standing | None:
+    """Return what SQL knows of the session, None when there is no row."""
     row = session.get(Session, session_id)
     if row is None:
         return None
-    spent = row.revoked_at is not None or row.expires_at <= database_now(session)
-    return "revoked" if spent else "live"
+    live = row.revoked_at is None and row.expires_at > database_now(session)
+    return Standing(live, row.generation, row.rotated_at)
 
 
 def find_owner(session: SqlSession, session_id: str) -> str | None:
@@ -91,39 +107,54 @@ def lock(session: SqlSession, session_id: str) -> Session | None:
 
 
 def list_live_ids(session: SqlSession, user_id: str) -> list[str]:
-    """Return the ids of the user's sessions that are not revoked."""
+    """Return the ids of the user's sessions that are neither revoked nor expired."""
     found = select(Session.id).where(
-        Session.user_id == user_id, Session.revoked_at.is_(None)
+        Session.user_id == user_id,
+        Session.revoked_at.is_(None),
+        Session.expires_at > database_now_ms(),
     )
     return list(session.scalars(found))
 
 
 def revoke(session: SqlSession, session_ids: Sequence[str]) -> int:
     """Revoke the live ones of ``session_ids``; returns how many were live."""
+    now = database_now(session)
     result = session.execute(
         update(Session)
-        .where(Session.id.in_(session_ids), Session.revoked_at.is_(None))
-        .values(revoked_at=database_now(session))
+        .where(
+            Session.id.in_(session_ids),
+            Session.revoked_at.is_(None),
+            Session.expires_at > now,
+        )
+        .values(revoked_at=now)
     )
     return int(result.rowcount)  # type: ignore[attr-defined]
 
 
-def insert_session(session: SqlSession, entry: LoginEntry) -> None:
-    """Insert the row of a session that enrichment may not have written yet."""
-    row = Session(
-        id=entry.session_id,
-        user_id=entry.user_id,
-        app_id=entry.app_id,
-        device_id=entry.device.id if entry.device else None,
-        ip=entry.ip,
-        generation=entry.generation,
-        rotated_at=entry.at,
-        created_at=entry.at,
-        last_seen_at=entry.at,
-        expires_at=entry.expires_at,
-    )
-    session.add(row)
-    session.flush()
+def ensure_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
+    """Insert the rows that enrichment may not have written yet.
+
+    A row that exists, also one that a rival writes at this moment, stays; only its
+    generation rises to the entry's.
+    """
+    rows = [_row_of(entry) for entry in sorted(entries, key=lambda e: e.session_id)]
+    upsert(session, Session.__table__, rows, {"generation": "max"})
+
+
+def _row_of(entry: LoginEntry) -> dict[str, object]:
+    return {
+        "id": entry.session_id,
+        "user_id": entry.user_id,
+        "app_id": entry.app_id,
+        "device_id": entry.device.id if entry.device else None,
+        "ip": entry.ip,
+        "generation": entry.generation,
+        "rotated_at": entry.at,
+        "created_at": entry.at,
+        "last_seen_at": entry.at,
+        "expires_at": entry.expires_at,
+        "revoked_at": None,
+    }
 
 
 def prune(session: SqlSession, *, before: int, limit: int) -> int:

@@ -129,7 +129,7 @@ class OutboxTask(HouseTask):
             row = self._begin(house, outbox_id)
             if row is None:
                 return "nothing"
-            bind_context(subject_id=row.subject_id)
+            bind_context(subject_id=row.subject_id, request_id=row.request_id)
             return self._attempt(Work(self.name, row, house))
         except Unavailable as error:
             # The lease runs out and the relay sends again: nothing to do here.

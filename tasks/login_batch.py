@@ -17,11 +17,12 @@ from models.login_entry import LoginEntry
 from models.login_journal import PURPOSE, seal_bytes
 from models.logins import IdentityRow, record_logins
 from models.outbox import NewWork, add_dead
+from models.rivals import VALUE_REFUSED
 from models.sealing import IdentityHasher, sealer_for
 from models.stores.sessions import WeChatSecrets
 from models.users import Profile
 from tasks.app import Resources
-from tasks.failures import cause_of, is_rival, is_transient
+from tasks.failures import cause_of, is_rival
 
 REPLAY = "tasks.logins.replay_login"
 # A rival that wrote the same logins has committed by the second look.
@@ -113,7 +114,7 @@ def decode_login(body: bytes) -> LoginEntry:
 def write_batch(house: Resources, logins: Mapping[StreamEntry, LoginEntry]) -> Written:
     """Write the logins in as few transactions as go through.
 
-    Raises what is transient: then nothing more is written and all may run again.
+    Raises what is no entry's fault: nothing more is written, and all run again.
     """
     written = Written([], [])
     waiting = [list(logins)] if logins else []
@@ -150,10 +151,8 @@ def _write(house: Resources, logins: list[LoginEntry]) -> list[Profile]:
             return house.database.transact(
                 lambda uow: record_logins(uow.session, logins, find)
             )
-        except Exception as error:
+        except VALUE_REFUSED as error:
             if is_rival(error) and attempt < RIVAL_ATTEMPTS:
                 continue
-            if is_transient(error) and not is_rival(error):
-                raise
             raise Refused(cause_of(error)) from error
     raise AssertionError

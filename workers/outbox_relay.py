@@ -126,5 +126,6 @@ class OutboxRound:
 
     def _expand(self, uow: UnitOfWork, event: Outbox) -> None:
         for task in SUBSCRIPTIONS[event.name]:
-            add_work(uow.session, NewWork(task, event.subject_id))
+            work = NewWork(task, event.subject_id, request_id=event.request_id)
+            add_work(uow.session, work)
         finish(uow.session, event.id)

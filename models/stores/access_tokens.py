@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
 
+LEASE_TOKEN = load_script("lease_token")
 SAVE_TOKEN = load_script("save_token")
 RELEASE = load_script("release")
 
@@ -65,10 +66,17 @@ class AccessTokenStore:
 
     def lease(self, app_id: str, ttl_s: float) -> int | None:
         """Become the only refresher: a fence number, or None when another one is."""
-        fence = int(self._redis.execute("INCR", self._keys.access_token_fence(app_id)))
-        lease = self._keys.access_token_lease(app_id)
-        taken = self._redis.execute("SET", lease, fence, "NX", "PX", int(ttl_s * 1000))
-        return None if taken is None else fence
+        # Lease and number at once: a number drawn before the lease could be the
+        # lower one and have its newer token refused.
+        fence = self._redis.run(
+            LEASE_TOKEN,
+            [
+                self._keys.access_token_lease(app_id),
+                self._keys.access_token_fence(app_id),
+            ],
+            [max(1, int(ttl_s * 1000))],
+        )
+        return None if fence is None else int(fence)
 
     def release(self, app_id: str, fence: int) -> None:
         """Give the lease back, if it is still ours."""

@@ -17,7 +17,7 @@ from models.stores.keys import CACHE_LEASE_MS
 from models.stores.scripts import load_script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
@@ -77,6 +77,7 @@ class UserCache:
         """Store fresh profiles and take the lease of whoever loads an older one."""
         if not profiles:
             return
+        self._part(profiles)
         leases = [self._keys.user_load(user_id) for user_id in profiles]
         commands: list[tuple[str | int | bytes, ...]] = [("DEL", *leases)]
         for user_id, value in profiles.items():
@@ -86,9 +87,16 @@ class UserCache:
 
     def delete(self, user_id: str) -> None:
         """Forget the profile, and refuse the value of whoever is loading it now."""
+        self._part([user_id])
         self._redis.execute(
             "DEL", self._keys.user(user_id), self._keys.user_load(user_id)
         )
+
+    def _part(self, user_ids: Iterable[str]) -> None:
+        """Let later readers of this process not join a load begun before now."""
+        with self._mutex:
+            for user_id in user_ids:
+                self._loading.pop(user_id, None)
 
     def _joined(self, user_id: str, load: Callable[[], bytes | None]) -> bytes | None:
         with self._mutex:
@@ -108,7 +116,8 @@ class UserCache:
             raise
         finally:
             with self._mutex:
-                del self._loading[user_id]
+                if self._loading.get(user_id) is join:
+                    del self._loading[user_id]
             join.done.set()
         return join.value
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
+REDIS_SCHEMES = ("redis://", "rediss://")
+
+
 class Stores:
     """The stores by purpose; one object a process, opened after any fork."""
 
@@ -45,9 +48,11 @@ class Stores:
         self.access_tokens = AccessTokenStore(*shared, token_sealer)
         self.login_stream = LoginStream(*shared, settings.redis)
         self._waiter: Any = None
-        # Celery's lists may live in another Redis than our own data.
-        broker = settings.redis.model_copy(update={"url": settings.redis.broker_url})
-        self._broker = SharedPipeline(broker)
+        # Celery's lists may live in another Redis than our own data, or in no Redis.
+        self._broker: SharedPipeline | None = None
+        if settings.redis.broker_url.startswith(REDIS_SCHEMES):
+            broker = {"url": settings.redis.broker_url}
+            self._broker = SharedPipeline(settings.redis.model_copy(update=broker))
 
     def ping(self) -> None:
         """Raise `RedisUnavailable` unless Redis answers."""
@@ -76,14 +81,20 @@ class Stores:
             raise RedisUnavailable(str(error)) from error
 
     def queue_lengths(self, names: Sequence[str]) -> dict[str, int]:
-        """Return how many messages wait in each of the broker's lists."""
+        """Return how many messages wait in each of the broker's lists.
+
+        Empty for a broker that is no single Redis: ask that broker itself.
+        """
+        if self._broker is None:
+            return {}
         replies = self._broker.execute_many([("LLEN", name) for name in names])
         return dict(zip(names, map(int, replies), strict=True))
 
     def close(self) -> None:
         """Close every connection."""
         self.redis.close()
-        self._broker.close()
+        if self._broker is not None:
+            self._broker.close()
         self.login_stream.close()
         if self._waiter is not None:
             self._waiter.close()

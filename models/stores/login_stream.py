@@ -84,6 +84,8 @@ class LoginStream:
 
     def load(self, entry_ids: Sequence[str]) -> list[bytes | None]:
         """Return the entries' bytes, None for those already acknowledged."""
+        if not entry_ids:
+            return []
         wanted = [entry_id.encode() for entry_id in entry_ids]
         # A batch is read in one piece, so its entries are nearly always neighbours.
         neighbours = self._redis.execute(

@@ -6,7 +6,7 @@ Redis away: every method raises `RedisUnavailable`; `models/sessions.py` is aske
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from models.stores.keys import Keys
 
 OPEN_SESSION = load_script("open_session")
+RESTORE_SESSION = load_script("restore_session")
 ROTATE_SESSION = load_script("rotate_session")
 
 _encoder = msgspec.json.Encoder()
@@ -133,34 +134,59 @@ class SessionStore:
         )
         return Rotation(outcome.decode(), int(generation), int(at))
 
-    def restore(self, entry: LoginEntry, *, life_ms: int) -> None:
-        """Write the copy again after Redis lost it, and journal what SQL may lack."""
-        name = self._keys.session(entry.session_id)
-        siblings = self._keys.sessions(entry.user_id)
-        self._redis.execute_many(
+    def restore(self, entry: LoginEntry, *, life_ms: int) -> bool:
+        """Write the copy again after Redis lost it, and journal what SQL may lack.
+
+        False when a copy stands there that is as new, or revoked.
+        """
+        written = self._redis.run(
+            RESTORE_SESSION,
             [
-                ("HSET", name, "user", entry.user_id, "app", entry.app_id,
-                 "generation", entry.generation, "rotated", entry.at,
-                 "created", entry.at),
-                ("PEXPIRE", name, life_ms),
-                ("ZADD", siblings, entry.at, entry.session_id),
-                ("PEXPIRE", siblings, life_ms),
-                ("XADD", self._keys.logins, "*", "e", _encoder.encode(entry)),
-            ]
-        )  # fmt: skip
+                self._keys.session(entry.session_id),
+                self._keys.sessions(entry.user_id),
+                self._keys.logins,
+            ],
+            [
+                entry.session_id,
+                entry.user_id,
+                entry.app_id,
+                entry.generation,
+                entry.at,
+                life_ms,
+                _encoder.encode(entry),
+            ],
+        )
+        return bool(written)
 
     def list_ids(self, user_id: str) -> list[str]:
-        """Return the ids of the user's sessions, oldest first, revoked ones too."""
+        """Return the ids of the user's live sessions, oldest first."""
         found = self._redis.execute("ZRANGE", self._keys.sessions(user_id), 0, -1)
-        return [item.decode() for item in found]
+        ids = [item.decode() for item in found]
+        if not ids:
+            return []
+        states = self._redis.execute_many(
+            [("HMGET", self._keys.session(name), "user", "revoked") for name in ids]
+        )
+        return [
+            name
+            for name, (user, revoked) in zip(ids, states, strict=True)
+            if user is not None and revoked is None
+        ]
 
-    def revoke(self, user_id: str, session_ids: Sequence[str], *, life_ms: int) -> None:
+    def revoke(
+        self,
+        user_id: str,
+        session_ids: Sequence[str],
+        *,
+        life_ms: int,
+        reason: Literal["logout", "reused"] = "logout",
+    ) -> None:
         """Mark sessions revoked; the mark lives as long as a session may."""
         commands: list[tuple[str | int, ...]] = []
         for session_id in session_ids:
             name = self._keys.session(session_id)
             commands += [
-                ("HSET", name, "user", user_id, "revoked", "logout"),
+                ("HSET", name, "user", user_id, "revoked", reason),
                 ("PEXPIRE", name, life_ms),
                 ("ZREM", self._keys.sessions(user_id), session_id),
             ]

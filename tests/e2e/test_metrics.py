@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers.house import CODE2SESSION
 from tests.servers.http import call
 from tests.servers.process import wait_until
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
 NAMES = """
 kuaida_http_requests_total kuaida_http_seconds_bucket kuaida_logins_total
-kuaida_wechat_calls_total kuaida_wechat_seconds_bucket kuaida_wechat_breaker_open
-kuaida_cache_total kuaida_relay_sent_total kuaida_relay_resent_total
+kuaida_wechat_calls_total kuaida_wechat_seconds_bucket
+kuaida_cache_total kuaida_relay_sent_total kuaida_redis_breaker_open
 kuaida_outbox_dead_total kuaida_task_runs_total kuaida_task_seconds_bucket
-kuaida_enriched_batch_bucket kuaida_redis_calls_total kuaida_slot_runs_total
+kuaida_enriched_batch_bucket kuaida_slot_runs_total kuaida_up
 """.split()
 # Read at scrape time: how much waits, and how old the oldest of it is.
 SCRAPED = ("journal", "queue", "oldest", "outbox")
@@ -42,7 +43,8 @@ def test_metric_is_exported(house: House, name: str) -> None:
     def present() -> bool:
         return f"# TYPE {family}" in metrics(house)
 
-    wait_until(present, within_s=5, what=name)
+    # The clock's own runs come every 15 seconds.
+    wait_until(present, within_s=35, what=name)
 
 
 @pytest.mark.parametrize("part", SCRAPED)
@@ -65,6 +67,22 @@ def test_counts_of_all_web_processes_come_together(house: House) -> None:
         assert call("GET", house.url("web") + "/api/hello").status == 200
 
     assert total() - before == 20
+
+
+def test_an_open_breaker_is_shown(house: House) -> None:
+    house.wechat.fault(CODE2SESSION, "http500")
+    openid = house.wechat.user()["openid"]
+
+    def shut() -> bool:
+        return house.login(openid).reason == "wechat_unavailable"
+
+    wait_until(shut, within_s=10, every_s=0, what="the breaker opens")
+    line = re.compile(r"^kuaida_wechat_breaker_open\{.*\} (\S+)", re.MULTILINE)
+    shown = line.findall(metrics(house))
+
+    assert "1.0" in shown
+    house.wechat.heal()
+    wait_until(lambda: house.login().status == 200, within_s=10, what="it closes")
 
 
 def test_public_listener_shows_none_of_it(house: House) -> None:

@@ -1,4 +1,4 @@
-"""Logins and outbox rows for the tests of the journals, and looks at what became of them."""
+"""Logins and outbox rows for tests of the journals, and what became of them."""
 
 from __future__ import annotations
 

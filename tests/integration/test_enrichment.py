@@ -312,7 +312,7 @@ def test_a_refresh_moves_the_session_and_is_no_login(desk: Desk) -> None:
         enrich_logins(desk.batch())
 
     (session,) = desk.sql("SELECT * FROM sessions")
-    assert (session["generation"], session["last_seen_at"]) == (4, entry.at + 4)
+    assert (session["generation"], session["last_seen_at"]) == (4, entry.at + 5)
     assert desk.counts() == {entry.user_id: 1}
 
 

@@ -28,7 +28,7 @@ lab = Celery("lab", set_as_current=False)
 faults: list[BaseException] = []
 
 
-@lab.task(base=OutboxTask, name="lab.count")
+@lab.task(base=OutboxTask, shared=False, name="lab.count")
 def count(work: Work) -> None:
     """Count one login of the subject, unless a fault is waiting."""
     with work.effect() as uow:
@@ -40,13 +40,13 @@ def count(work: Work) -> None:
             raise faults.pop()
 
 
-@lab.task(base=OutboxTask, name="lab.look")
+@lab.task(base=OutboxTask, shared=False, name="lab.look")
 def only_look(work: Work) -> None:
     """Find that there is nothing to change."""
     assert work.subject_id
 
 
-@lab.task(base=OutboxTask, name="lab.overtaken")
+@lab.task(base=OutboxTask, shared=False, name="lab.overtaken")
 def overtaken(work: Work) -> None:
     """Be overtaken by a person who sets the work aside."""
     with work.resources.database.unit_of_work() as uow:

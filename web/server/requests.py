@@ -109,8 +109,12 @@ class RequestParser:
             raise Refused("target too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one field."""
+        """Take one field of the head."""
         request = self.requests[-1]
+        if request.headed:
+            # A trailer: no proxy has looked at it, so it must not pass for a field
+            # of the head (RFC 9110 6.5.1).
+            return
         if len(request.fields) >= self._limits.fields:
             raise Refused("too many fields")
         if len(name) + len(value) > self._limits.field:
@@ -187,7 +191,9 @@ def _add_fields(environ: dict[str, Any], request: Incoming) -> None:
 
 def _check_transfer_encoding(environ: dict[str, Any], seen: set[bytes]) -> None:
     coding = environ["HTTP_TRANSFER_ENCODING"].lower()
-    if coding != "chunked" or b"content-length" in seen:
+    # HTTP/1.0 knows no chunks: a proxy may have seen another body (RFC 9112 6.1).
+    old = environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+    if coding != "chunked" or b"content-length" in seen or old:
         raise Refused("odd transfer encoding")
     environ["wsgi.input_terminated"] = True
 

@@ -62,7 +62,15 @@ class ResponseWriter:
         return self._send
 
     def send(self, body: Iterable[bytes]) -> None:
-        """Send the head and the whole ``body``."""
+        """Send the head and the whole ``body``, and let the app clean up after it."""
+        try:
+            self._send_all(body)
+        finally:
+            close = getattr(body, "close", None)
+            if close is not None:
+                close()
+
+    def _send_all(self, body: Iterable[bytes]) -> None:
         if isinstance(body, (list, tuple)) and len(body) <= 1:
             piece = body[0] if body else b""
             head = self._head(len(piece))
@@ -91,8 +99,12 @@ class ResponseWriter:
             sized = sized or name.lower() == "content-length"
         if not sized and not self._status.startswith(_NO_BODY):
             text += self._framing(length)
-        text += "Connection: close\r\n\r\n" if self.closes else "\r\n"
-        return text.encode("latin-1")
+        if self.closes:
+            text += "Connection: close\r\n"
+        elif self._old:
+            # Its client waits for the end of the connection unless told otherwise.
+            text += "Connection: keep-alive\r\n"
+        return f"{text}\r\n".encode("latin-1")
 
     def _framing(self, length: int | None) -> str:
         if length is not None:

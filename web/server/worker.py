@@ -6,6 +6,7 @@ Every wait is bounded: for a request, for the rest of its head, for a slow reade
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,8 +46,12 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
     def handle(self, listener: socket, client: socket, addr: object) -> None:
         """Serve one connection until it ends; never raises."""
         try:
-            with suppress(OSError):
-                Connection(self, client, _base_environ(listener, addr)).serve()
+            Connection(self, client, _base_environ(listener, addr)).serve()
+        except OSError:
+            # The client hung up or is too slow: its own business.
+            return
+        except Exception:
+            self.log.exception("a connection ended by an error of the app")
         finally:
             client.close()
 
@@ -135,15 +140,14 @@ class Connection:
         if not request.complete:
             # The rest of the body would be read as the next request.
             writer.closes = True
-        try:
-            writer.send(body)
-        finally:
-            close = getattr(body, "close", None)
-            if close is not None:
-                close()
+        writer.send(body)
 
     def _puller(self, environ: dict[str, Any]) -> Callable[[], bool]:
-        continues = environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+        # An HTTP/1.0 client would take the interim answer for the answer.
+        continues = (
+            environ.get("HTTP_EXPECT", "").lower() == "100-continue"
+            and environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+        )
 
         def pull() -> bool:
             nonlocal continues
@@ -200,6 +204,7 @@ def _base_environ(listener: socket, addr: object) -> dict[str, Any]:
         # A unix socket has no peer address; whoever reaches it is this machine.
         "REMOTE_ADDR": addr[0] if isinstance(addr, tuple) and addr else "127.0.0.1",
         "wsgi.version": (1, 0),
+        "wsgi.errors": sys.stderr,
         "wsgi.url_scheme": "http",
         "wsgi.multithread": True,
         "wsgi.multiprocess": True,

@@ -166,7 +166,8 @@ class LoginService:
                 attempt.limits,
                 attempt.code_key,
                 mark=attempt.mark,
-                flight_ms=int(attempt.caller.deadline.remaining_s() * MS_PER_S) + 1,
+                # A body may have taken longer than the deadline; Redis wants a life.
+                flight_ms=max(1, int(attempt.caller.deadline.remaining_s() * MS_PER_S)),
             )
         except RedisUnavailable:
             return self._fallback.record(

@@ -11,10 +11,11 @@ from collections import OrderedDict
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from config.clock import monotonic
 from config.metrics import JOURNAL_ADDED
 from models.login_journal import PURPOSE, JournaledLogin, seal_login
 from models.sealing import sealer_for
-from models.sessions import insert_session
+from models.sessions import ensure_sessions
 from web.services.local_buckets import LocalBuckets
 from web.services.login_record import LoginRecord, encode_record
 
@@ -41,8 +42,10 @@ class LoginFallback:
         self._database = database
         self._sealer = sealer_for(settings.secrets, PURPOSE)
         self._limits = LocalBuckets(settings.limits)
+        self._code_life_s = settings.tokens.code_life_s
         self._mutex = threading.Lock()
-        self._flights: OrderedDict[str, Future[bytes]] = OrderedDict()
+        # By code: when it came, oldest first, and what became of it.
+        self._flights: OrderedDict[str, tuple[float, Future[bytes]]] = OrderedDict()
 
     def record(self, code_key: str, limits: LimitCaller, exchange: Exchange) -> bytes:
         """Exchange the code once in this process and journal the login in SQL.
@@ -66,7 +69,7 @@ class LoginFallback:
         """Write session and journal row in one commit and return the record."""
         sealed = seal_login(self._sealer, JournaledLogin(entry, told))
         with self._database.unit_of_work() as work:
-            insert_session(work.session, entry)
+            ensure_sessions(work.session, [entry])
             work.enqueue(TASK, entry.id, payload=sealed)
         JOURNAL_ADDED.labels("outbox").inc()
         return encode_record(
@@ -75,13 +78,21 @@ class LoginFallback:
 
     def _join(self, code_key: str) -> tuple[Future[bytes], bool]:
         with self._mutex:
-            flight = self._flights.get(code_key)
-            if flight is not None:
-                return flight, False
-            flight = self._flights[code_key] = Future()
-            if len(self._flights) > REMEMBERED_CODES:
-                self._flights.popitem(last=False)
+            self._drop_old()
+            if code_key in self._flights:
+                return self._flights[code_key][1], False
+            flight: Future[bytes] = Future()
+            self._flights[code_key] = monotonic(), flight
             return flight, True
+
+    def _drop_old(self) -> None:
+        # A code that is over must not open its session once more.
+        oldest = monotonic() - self._code_life_s
+        while self._flights:
+            at, _ = next(iter(self._flights.values()))
+            if at > oldest and len(self._flights) < REMEMBERED_CODES:
+                return
+            self._flights.popitem(last=False)
 
     def _forget(self, code_key: str) -> None:
         with self._mutex:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from web.services.tokens import Tokens
 
 Scope = Literal["this", "others", "all"]
+Reason = Literal["logout", "reused"]
 MS_PER_S = 1000
 # Repairs Redis copies that could not be marked at logout.
 MARK_REVOKED = "tasks.sessions.mark_revoked"
@@ -71,7 +72,7 @@ class SessionService:
         if rotation.outcome == "unknown":
             rotation = self._rotate_in_sql(entry, grant.generation)
         if rotation.outcome not in ("rotated", "grace"):
-            self._refuse(grant, rotation)
+            self._refuse(entry, rotation)
         return self._tokens.sign(
             msgspec.structs.replace(
                 grant, generation=rotation.generation, issued_at=rotation.at
@@ -84,28 +85,39 @@ class SessionService:
         A session that neither store knows was lost between login and enrichment;
         its signed token proves the login, so it is written again and counted.
         """
+        entry = self._entry_of(claims, claims.session_id)
         with self._database.read() as session:
-            state = rows.find_state(session, claims.session_id)
-        if state == "revoked":
-            raise Unauthenticated(reason="session_revoked")
-        if state is None:
+            row = rows.find_standing(session, claims.session_id)
+        if row is None:
             SESSIONS_HEALED.inc()
+        elif not row.live:
+            raise Unauthenticated(reason="session_revoked")
+        elif row.generation >= entry.generation:
+            # The token may be older than the last rotation: its generation must not
+            # become current again, or a stolen refresh token would.
+            entry = msgspec.structs.replace(
+                entry, generation=row.generation, at=row.rotated_at
+            )
         with suppress(RedisUnavailable):
-            self._store.restore(self._entry_of(claims), life_ms=self._life_ms)
+            self._store.restore(entry, life_ms=self._life_ms)
 
     def logout(self, claims: Claims, scope: Scope) -> int:
         """End this session, the user's others, or all; returns how many were live."""
         ids = self._ids(claims, scope)
-        marked = self._mark(claims.user_id, ids)
+        return self._revoke([self._entry_of(claims, name) for name in ids], "logout")
+
+    def _revoke(self, entries: Sequence[LoginEntry], reason: Reason) -> int:
+        ids = [entry.session_id for entry in entries]
+        marked = self._mark(entries, ids, reason)
 
         def act(work: UnitOfWork) -> int:
-            revoked = rows.revoke(work.session, ids)
-            if claims.session_id in ids:
-                revoked += self._revoke_unwritten(work, claims)
+            # Enrichment may be late: without a row the session would come to life
+            # in SQL after its end.
+            rows.ensure_sessions(work.session, entries)
             if not marked:
                 for session_id in ids:
                     work.enqueue(MARK_REVOKED, session_id)
-            return revoked
+            return rows.revoke(work.session, ids)
 
         return self._database.transact(act)
 
@@ -120,25 +132,24 @@ class SessionService:
             found.discard(claims.session_id)
         return sorted(found)
 
-    def _mark(self, user_id: str, ids: Sequence[str]) -> bool:
+    def _mark(
+        self, entries: Sequence[LoginEntry], ids: Sequence[str], reason: Reason
+    ) -> bool:
+        if not entries:
+            return True
+        user_id = entries[0].user_id
         try:
-            self._store.revoke(user_id, ids, life_ms=self._life_ms)
+            self._store.revoke(user_id, ids, life_ms=self._life_ms, reason=reason)
         except RedisUnavailable:
             return False
         return True
-
-    def _revoke_unwritten(self, work: UnitOfWork, claims: Claims) -> int:
-        if rows.find_state(work.session, claims.session_id) is not None:
-            return 0
-        rows.insert_session(work.session, self._entry_of(claims))
-        return rows.revoke(work.session, [claims.session_id])
 
     def _rotate_in_sql(self, entry: LoginEntry, presented: int) -> Rotation:
         def act(work: UnitOfWork) -> Rotation:
             row = rows.lock(work.session, entry.session_id)
             if row is None:
                 SESSIONS_HEALED.inc()
-                rows.insert_session(work.session, entry)
+                rows.ensure_sessions(work.session, [entry])
                 row = rows.lock(work.session, entry.session_id)
             if row is None:
                 raise DatabaseUnavailable
@@ -158,14 +169,12 @@ class SessionService:
                 self._store.restore(fresh, life_ms=self._life_ms)
         return rotation
 
-    def _refuse(self, grant: Grant, rotation: Rotation) -> NoReturn:
+    def _refuse(self, entry: LoginEntry, rotation: Rotation) -> NoReturn:
         if rotation.outcome == "reused":
-            _log.warning("refresh_reused", session_id=grant.session_id)
-            # Redis already refuses the session; SQL follows now or at its next use.
+            _log.warning("refresh_reused", session_id=entry.session_id)
+            # Whichever store found it out refuses already; now or later the other.
             with suppress(DatabaseUnavailable):
-                self._database.transact(
-                    lambda work: rows.revoke(work.session, [grant.session_id])
-                )
+                self._revoke([entry], "reused")
             raise Unauthenticated(reason="refresh_reused")
         raise Unauthenticated(reason="session_revoked")
 
@@ -184,15 +193,16 @@ class SessionService:
             request_id=caller.request_id,
         )
 
-    def _entry_of(self, claims: Claims) -> LoginEntry:
+    def _entry_of(self, claims: Claims, session_id: str) -> LoginEntry:
         at = claims.issued_at * MS_PER_S
+        own = session_id == claims.session_id
         return LoginEntry(
-            id=claims.session_id,
+            id=session_id,
             kind="refresh",
             user_id=claims.user_id,
             app_id=claims.app_id,
-            session_id=claims.session_id,
+            session_id=session_id,
             at=at,
             expires_at=at + self._life_ms,
-            generation=generation_of(claims.token_id),
+            generation=generation_of(claims.token_id) if own else 1,
         )

@@ -95,6 +95,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=120), nullable=False),
         sa.Column("subject_id", sa.String(length=40), nullable=False),
         sa.Column("payload", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.String(length=64), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),

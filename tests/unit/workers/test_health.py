@@ -1,4 +1,4 @@
-"""Signs of life: fresh while touched, stale or missing otherwise, and never in the way."""
+"""Signs of life: fresh while touched, stale or missing otherwise, never in the way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown of messages: ids in Flower, first lines in the log, names that exist."""
+"""What is shown of messages: ids in Flower, first lines in the log."""
 
 from __future__ import annotations
 

@@ -23,10 +23,10 @@ class Postbox:
 
     def send(self, task: str, argument: str | list[str]) -> None:
         if self.away:
-            raise BrokerAway
+            raise BrokerAway(task, argument)
 
     def count_waiting(self, queue: str) -> int:
-        return 0
+        return len(queue) * 0
 
 
 class Work:

@@ -1,0 +1,266 @@
+"""From bytes to environ: however they are cut, the same request or the same refusal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from web.server.requests import (
+    BodyReader,
+    Incoming,
+    Refused,
+    RequestLimits,
+    RequestParser,
+    new_environ,
+)
+
+LIMITS = RequestLimits()
+HOST = b"Host: x\r\n"
+TOKENS = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=12)
+VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)
+
+
+def parse(data: bytes, cuts: list[int] | None = None) -> list[Incoming]:
+    parser = RequestParser(LIMITS)
+    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts or [])})
+    for start, end in zip(edges, edges[1:], strict=False):
+        parser.feed(data[start:end])
+    return parser.requests
+
+
+def environ_of(data: bytes) -> dict[str, Any]:
+    return new_environ({"REMOTE_ADDR": "1.2.3.4"}, parse(data)[0])
+
+
+def get(target: bytes = b"/", *fields: bytes, version: bytes = b"1.1") -> bytes:
+    head = b"GET %b HTTP/%b\r\n" % (target, version)
+    return head + HOST + b"".join(f + b"\r\n" for f in fields) + b"\r\n"
+
+
+@given(
+    path=st.lists(TOKENS, max_size=4),
+    fields=st.dictionaries(TOKENS.map("x-{}".format), VALUES, max_size=6),
+    body=st.binary(max_size=200),
+    chunked=st.booleans(),
+    cuts=st.lists(st.integers(0, 2000), max_size=8),
+)
+def test_cuts_in_the_stream_change_nothing(
+    path: list[str],
+    fields: dict[str, str],
+    body: bytes,
+    chunked: bool,
+    cuts: list[int],
+) -> None:
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d"
+    framing = framing if chunked else framing % len(body)
+    chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+    sent = chunk + b"0\r\n\r\n" if chunked else body
+    head = b"POST /%b HTTP/1.1\r\n" % "/".join(path).encode() + HOST + framing
+    lines = [f"{name}: {value}".encode() for name, value in fields.items()]
+    one = b"\r\n".join([head, *lines]) + b"\r\n\r\n" + sent
+
+    requests = parse(one * 2, cuts)
+
+    assert len(requests) == 2
+    for request in requests:
+        assert request.complete
+        assert bytes(request.body) == body
+        environ = new_environ({}, request)
+        assert environ["PATH_INFO"] == "/" + "/".join(path)
+        for name, value in fields.items():
+            key = f"HTTP_{name.upper().replace('-', '_')}"
+            assert environ[key] == value.strip()
+
+
+@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=4))
+def test_any_bytes_are_a_request_or_refused(data: bytes, cuts: list[int]) -> None:
+    try:
+        for request in parse(data, cuts):
+            if request.headed:
+                new_environ({}, request)
+    except Refused as refused:
+        assert refused.reason in {"validation_failed", "method_not_allowed"}
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"/a?b=c?d", "/a", "b=c?d"),
+        (b"/%E5%BF%AB?q=%20", "/\xe5\xbf\xab", "q=%20"),
+        (b"//a//b", "//a//b", ""),
+        (b"http://x/a?b", "/a", "b"),
+        (b"HTTPS://x", "/", ""),
+        (b"/a%00b", "/a\x00b", ""),
+        (b"/?", "/", ""),
+    ],
+)
+def test_target_becomes_path_and_query(target: bytes, path: str, query: str) -> None:
+    environ = environ_of(get(target))
+
+    assert environ["PATH_INFO"] == path
+    assert environ["QUERY_STRING"] == query
+    assert environ["REMOTE_ADDR"] == "1.2.3.4"
+
+
+REFUSED = {
+    "no Host": b"GET / HTTP/1.1\r\n\r\n",
+    "two Hosts": get(b"/", b"Host: y"),
+    "two types": get(b"/", b"Content-Type: a", b"Content-Type: b"),
+    "length and chunks": b"POST / HTTP/1.1\r\n" + HOST
+    + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": b"POST / HTTP/1.1\r\n" + HOST
+    + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    "two codings": b"POST / HTTP/1.1\r\n" + HOST
+    + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "coding twice": b"POST / HTTP/1.1\r\n" + HOST
+    + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\n" + HOST
+    + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\n" + HOST
+    + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "negative length": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -2\r\n\r\n{}",
+    "bad chunk": b"POST / HTTP/1.1\r\n" + HOST
+    + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "folded field": get(b"/", b"A: b\r\n c"),
+    "space before colon": get(b"/", b"A : b"),
+    "underscore": get(b"/", b"X_Y: 1"),
+    "control byte": get(b"/", b"A: b\x01c"),
+    "line break in a field": get(b"/", b"A: b\rc"),
+    "NUL in a field": get(b"/", b"A: b\x00c"),
+    "byte above ASCII in the target": get(b"/\xff"),
+    "asterisk": b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n",
+    "authority": get(b"x:80"),
+    "other scheme": get(b"ftp://x/"),
+    "tunnel": b"CONNECT x:1 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "long target": get(b"/" + b"a" * 4094),
+    "many fields": get(b"/", *(b"a%d: b" % n for n in range(51))),
+    "large field": get(b"/", b"a: " + b"b" * 4096),
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
+}
+
+
+@pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED)
+def test_refuses_what_two_servers_could_read_differently(data: bytes) -> None:
+    with pytest.raises(Refused):
+        environ_of(data)
+
+
+def test_a_method_nobody_knows_has_its_own_reason() -> None:
+    with pytest.raises(Refused) as refused:
+        parse(b"FOO / HTTP/1.1\r\n" + HOST + b"\r\n")
+
+    assert refused.value.reason == "method_not_allowed"
+
+
+def test_a_head_without_end_is_refused() -> None:
+    parser = RequestParser(LIMITS)
+    parser.feed(b"GET / HTTP/1.1\r\nA: ")
+
+    with pytest.raises(Refused, match="head"):
+        for _ in range(100):
+            parser.feed(b"b" * 1000)
+
+
+def test_the_bound_of_a_head_does_not_count_bodies() -> None:
+    parser = RequestParser(LIMITS)
+    head = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 200000\r\n\r\n"
+    parser.feed(head)
+    for _ in range(200):
+        parser.feed(b"x" * 1000)
+
+    assert parser.requests[0].complete
+
+
+def test_repeated_fields_of_lists_are_joined() -> None:
+    environ = environ_of(get(b"/", b"X-Forwarded-For: 1", b"x-forwarded-for: 2"))
+
+    assert environ["HTTP_X_FORWARDED_FOR"] == "1,2"
+
+
+def test_a_trailer_never_passes_for_a_field_of_the_head() -> None:
+    data = (
+        b"POST / HTTP/1.1\r\n"
+        + HOST
+        + b"X-Forwarded-For: 1.1.1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"2\r\n{}\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\nAuthorization: Bearer x\r\n\r\n"
+    )
+
+    for cuts in ([], [len(data) - 80]):
+        (request,) = parse(data, cuts)
+        environ = new_environ({}, request)
+        assert request.complete
+        assert environ["HTTP_X_FORWARDED_FOR"] == "1.1.1.1"
+        assert "HTTP_AUTHORIZATION" not in environ
+
+
+def test_an_offer_to_upgrade_is_ignored() -> None:
+    (request,) = parse(get(b"/", b"Upgrade: websocket", b"Connection: Upgrade"))
+
+    assert request.complete
+    assert not request.keeps_alive
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "keeps"),
+    [
+        (b"1.1", [], True),
+        (b"1.1", [b"Connection: close"], False),
+        (b"1.0", [], False),
+        (b"1.0", [b"Connection: keep-alive"], True),
+    ],
+)
+def test_connection_goes_on_as_the_client_wishes(
+    version: bytes, fields: list[bytes], keeps: bool
+) -> None:
+    (request,) = parse(get(b"/", *fields, version=version))
+
+    assert request.keeps_alive is keeps
+
+
+def test_an_old_client_needs_no_host() -> None:
+    assert environ_of(b"GET /a HTTP/1.0\r\n\r\n")["PATH_INFO"] == "/a"
+
+
+def test_names_of_clients_do_not_fill_the_memory() -> None:
+    for n in range(500):
+        environ = environ_of(get(b"/", b"X-N%d: v" % n))
+        assert environ[f"HTTP_X_N{n}"] == "v"
+
+
+def pieces(request: Incoming, parts: list[bytes]) -> BodyReader:
+    """Return a reader whose socket brings ``parts`` and then hangs up."""
+
+    def pull() -> bool:
+        if not parts:
+            return False
+        request.body += parts.pop(0)
+        request.complete = not parts
+        return True
+
+    return BodyReader(request, pull)
+
+
+@given(
+    parts=st.lists(st.binary(min_size=1, max_size=20), max_size=6),
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=10),
+)
+def test_a_body_is_read_whole_in_any_steps(
+    parts: list[bytes], sizes: list[int]
+) -> None:
+    whole, request = b"".join(parts), Incoming(complete=not parts)
+    reader = pieces(request, list(parts))
+
+    read = b"".join(reader.read(size) for size in sizes) + reader.read()
+
+    assert read == whole
+    assert reader.read(1) == b""
+
+
+def test_a_client_that_hangs_up_ends_the_body() -> None:
+    request = Incoming()
+    reader = BodyReader(request, lambda: False)
+
+    assert reader.read(10) == b""
