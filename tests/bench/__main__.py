@@ -63,7 +63,7 @@ def say(line: str) -> None:
 def text(asked: Wanted, folder: Path) -> str:
     """Run what is asked and return the report."""
     if asked.servers:
-        return rows_text(measure_servers(asked.scene, folder, say))
+        return rows_text(measure_servers(asked.scene, folder / "servers", say))
     front = measure_front(asked.scene, folder / "front", say)
     drained = measure_drain(asked.scene, folder / "drain", say)
     parts = [

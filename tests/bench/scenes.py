@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.bench.codes import Mint
 from tests.bench.drain import Drained, drain
 from tests.bench.load import Load, run
-from tests.bench.rows import YARDSTICK, Result, Row, measure_all
+from tests.bench.rows import YARDSTICK, Row, measure_all
 from tests.bench.slow import SlowClients
 from tests.servers.http import call
 from tests.servers.mariadb_server import MariaDbServer
@@ -19,6 +19,8 @@ from tests.servers.stack import Stack, standing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.bench.rows import Result
+
 BIN = Path(sys.executable).parent
 LOGIN = "/api/v1/auth/login"
 # More than any server here can use up in a second; unused codes just expire.
@@ -26,8 +28,9 @@ CODES_PER_SECOND = 4000
 USERS_READ = 200
 SLOW_CLIENTS = 100
 GRANIAN = (
-    f"exec {BIN / 'granian'} --interface wsgi --host 127.0.0.1 --port {{port}} "
-    "--workers 2 --blocking-threads 64 --no-ws --log-level warning web.wsgi:app"
+    *(str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"),
+    *("--port", "{port}", "--workers", "2", "--blocking-threads", "64"),
+    *("--no-ws", "--log-level", "warning", "web.wsgi:app"),
 )
 
 
@@ -60,36 +63,79 @@ def access_tokens(stack: Stack, mint: Mint) -> Path:
     return path
 
 
-def login_row(
-    stack: Stack, mint: Mint, scene: Scene, *, wait_ms: int, conns: int
-) -> Row:
-    """Return the login with WeChat answering after ``wait_ms``."""
+@dataclass(frozen=True, slots=True)
+class Front:
+    """A listener of the app under load: its process, its name in front of the rows."""
 
-    def load() -> Load:
-        path = mint.file(CODES_PER_SECOND * scene.seconds)
-        url = stack.url("web") + LOGIN
-        return Load(url, conns, scene.seconds, "login.lua", (str(path),))
+    stack: Stack
+    mint: Mint
+    scene: Scene
+    server: str = "web"
+    prefix: str = ""
 
-    name = f"login, {wait_ms} ms, c{conns}"
-    return Row(name, "web", load, before=lambda: mint.delay(wait_ms))
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.stack.url(self.server)
+
+    def row(self, name: str, load: Callable[[], Load], **how: Any) -> Row:
+        """Return a row judged by this listener's CPU."""
+        return Row(self.prefix + name, self.server, load, **how)
+
+    def get(self, name: str, path: str, *script: str) -> Row:
+        """Return a row of plain reads."""
+        lua, *arguments = script or (None,)
+        seconds = self.scene.seconds
+        load = Load(self.url + path, 32, seconds, lua, tuple(map(str, arguments)))
+        return self.row(name, lambda: load)
+
+    def login(self, *, wait_ms: int, connections: int) -> Row:
+        """Return the login with WeChat answering after ``wait_ms``."""
+        seconds = self.scene.seconds
+
+        def load() -> Load:
+            path = str(self.mint.file(CODES_PER_SECOND * seconds))
+            return Load(self.url + LOGIN, connections, seconds, "login.lua", (path,))
+
+        name = f"login, {wait_ms} ms, c{connections}"
+        return self.row(name, load, before=lambda: self.mint.delay(wait_ms))
+
+    def slow(self) -> Row:
+        """Return the login while many clients send bodies a byte at a time."""
+        plain = self.login(wait_ms=0, connections=32)
+        slow = SlowClients("127.0.0.1", self.stack.ports[self.server], LOGIN)
+
+        def before() -> None:
+            plain.before()
+            slow.start(SLOW_CLIENTS, lasting_s=self.scene.seconds + 3)
+
+        name = f"login, 0 ms, c32, {SLOW_CLIENTS} slow clients"
+        return self.row(name, plain.load, before=before)
+
+    def rows(self, tokens: Path) -> list[Row]:
+        """Return the rows of the main table in their order."""
+        return [
+            self.get("GET /api/hello", "/api/hello"),
+            self.get("GET /me, cached", "/api/v1/me", "me.lua", str(tokens)),
+            self.login(wait_ms=0, connections=32),
+            self.login(wait_ms=50, connections=256),
+        ]
 
 
-def front_rows(stack: Stack, scene: Scene, mint: Mint) -> list[Row]:
-    """All rows of the main table in their order."""
-    tokens = access_tokens(stack, mint)
-    seconds, web = scene.seconds, stack.url("web")
-    rows = [
-        Row(YARDSTICK, "yardstick", lambda: Load(stack.url("yardstick"), 32, seconds)),
-        Row("GET /api/hello", "web", lambda: Load(f"{web}/api/hello", 32, seconds)),
-        Row(
-            "GET /me, cached",
-            "web",
-            lambda: Load(f"{web}/api/v1/me", 32, seconds, "me.lua", (str(tokens),)),
-        ),
-        login_row(stack, mint, scene, wait_ms=0, conns=32),
-        login_row(stack, mint, scene, wait_ms=50, conns=256),
-    ]
-    return [row for row in rows if scene.only in row.name or row.name == YARDSTICK]
+def yardstick_row(stack: Stack, scene: Scene) -> Row:
+    """Start the yardstick and return its row."""
+    start_yardstick(stack)
+    load = Load(stack.url("yardstick"), 32, scene.seconds)
+    return Row(YARDSTICK, "yardstick", lambda: load)
+
+
+def measure_rows(
+    stack: Stack, scene: Scene, rows: list[Row], say: Callable[[str], None]
+) -> list[Result]:
+    """Measure the yardstick and the wanted ones of ``rows``."""
+    wanted = [row for row in rows if scene.only in row.name]
+    wanted.insert(0, yardstick_row(stack, scene))
+    return measure_all(stack, wanted, repetitions=scene.repetitions, say=say)
 
 
 def measure_front(
@@ -97,10 +143,9 @@ def measure_front(
 ) -> list[Result]:
     """Measure the public API with its consumers running."""
     with standing(Stack(folder), "wechat", "web", "relay", "worker") as stack:
-        start_yardstick(stack)
         mint = Mint(stack.url("wechat"), folder)
-        rows = front_rows(stack, scene, mint)
-        return measure_all(stack, rows, repetitions=scene.repetitions, say=say)
+        tokens = access_tokens(stack, mint)
+        return measure_rows(stack, scene, Front(stack, mint, scene).rows(tokens), say)
 
 
 def fill_journal(stack: Stack, mint: Mint, logins: int) -> int:
@@ -151,39 +196,15 @@ def drain_into(
 def measure_servers(
     scene: Scene, folder: Path, say: Callable[[str], None]
 ) -> list[Result]:
-    """Measure the same app under gunicorn and granian, slow clients counted in."""
-    results = []
-    for server in ("gunicorn", "granian"):
-        stack = Stack(folder / server)
-        if server == "granian":
-            stack.lines["web"] = GRANIAN.format(port=stack.ports["web"])
-        say(f"{server}:")
-        with standing(stack, "wechat", "web", "relay", "worker"):
-            start_yardstick(stack)
-            mint = Mint(stack.url("wechat"), stack.folder)
-            rows = [*front_rows(stack, scene, mint), slow_row(stack, mint, scene)]
-            done = measure_all(stack, rows, repetitions=scene.repetitions, say=say)
-        results += [named(result, server) for result in done]
-    return results
-
-
-def slow_row(stack: Stack, mint: Mint, scene: Scene) -> Row:
-    """Return the login while many clients send their bodies a byte at a time."""
-    plain = login_row(stack, mint, scene, wait_ms=0, conns=32)
-    slow = SlowClients("127.0.0.1", stack.ports["web"], LOGIN)
-
-    def before() -> None:
-        plain.before()
-        slow.start(SLOW_CLIENTS, lasting_s=scene.seconds + 3)
-
-    return Row(
-        f"login, 0 ms, c32, {SLOW_CLIENTS} slow clients", "web", plain.load, before
-    )
-
-
-def named(result: Result, server: str) -> Result:
-    """Return the result with the server's name in front; the yardstick keeps its."""
-    row = result.row
-    if row.name != YARDSTICK:
-        row = Row(f"{server}: {row.name}", row.server, row.load)
-    return Result(row, result.runs)
+    """Measure the same app under gunicorn and granian in turn, slow clients too."""
+    with standing(Stack(folder), "wechat", "web", "relay", "worker") as stack:
+        stack.listen("granian", list(GRANIAN))
+        mint = Mint(stack.url("wechat"), folder)
+        tokens = access_tokens(stack, mint)
+        fronts = [
+            Front(stack, mint, scene, "web", "gunicorn: "),
+            Front(stack, mint, scene, "granian", "granian: "),
+        ]
+        pairs = zip(*([*f.rows(tokens), f.slow()] for f in fronts), strict=True)
+        rows = [row for pair in pairs for row in pair]
+        return measure_rows(stack, scene, rows, say)

@@ -161,3 +161,79 @@ def test_without_redis_every_read_loads(
     assert values == [PROFILE] * 3
     assert source.loads == 3
     stores.close()
+
+
+def test_a_reader_after_the_write_does_not_join_an_older_load(stores: Stores) -> None:
+    reading, written = threading.Event(), threading.Event()
+
+    def slow_load() -> bytes:
+        reading.set()
+        written.wait(5)
+        return b"old"
+
+    with ThreadPoolExecutor(1) as pool:
+        reader = pool.submit(stores.users.load, "u_8", slow_load)
+        reading.wait(5)
+        stores.users.delete("u_8")
+
+        # The row is written: whoever asks now must meet it, in this process too.
+        assert stores.users.load("u_8", lambda: b"new") == b"new"
+
+        written.set()
+        assert reader.result(5) == b"old"
+    assert stores.users.load("u_8", lambda: b"never asked") == b"new"
+
+
+def test_a_follower_sees_what_the_leader_of_another_process_found(
+    stores: Stores, rival: Stores
+) -> None:
+    loading, found = threading.Event(), threading.Event()
+
+    def lead() -> None:
+        loading.set()
+        found.wait(5)
+
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(stores.users.load, "u_9", lead)
+        loading.wait(5)
+        follower = pool.submit(rival.users.load, "u_9", lambda: b"asked twice")
+        sleep(0.03)
+        found.set()
+
+        assert leader.result(5) is None
+        # Nobody is an answer too.
+        assert follower.result(5) is None
+
+
+def test_warming_nothing_asks_nothing(stores: Stores) -> None:
+    stores.users.warm({})
+
+    assert stores.redis.execute("DBSIZE") == 0
+
+
+class Leaving:
+    """A source that takes Redis away while it loads."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+
+    def __call__(self) -> bytes:
+        self.server.stop()
+        return PROFILE
+
+
+def test_redis_may_go_while_a_value_is_loaded(
+    private_redis: RedisServer, make_settings: Callable[..., Settings]
+) -> None:
+    stores = open_stores(make_settings(REDIS_URL=private_redis.url))
+
+    assert stores.users.load("u_1", Leaving(private_redis)) == PROFILE
+    stores.close()
+
+
+def test_a_full_redis_still_answers_reads(stores: Stores) -> None:
+    stores.redis.execute("CONFIG", "SET", "maxmemory", "1mb")
+    try:
+        assert stores.users.load("u_1", lambda: PROFILE) == PROFILE
+    finally:
+        stores.redis.execute("CONFIG", "SET", "maxmemory", "0")
