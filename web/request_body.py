@@ -48,8 +48,12 @@ def read_body(environ: dict[str, Any], *, limit: int, seconds: float) -> bytes:
         raise RequestEntityTooLarge
     # Undeclared means chunked: one byte more than allowed proves it too large.
     wanted = limit + 1 if length is None else length
-    with _time_limit(seconds):
-        body = _read(environ["wsgi.input"], wanted, seconds)
+    stream = environ["wsgi.input"]
+    if getattr(stream, "complete", False):
+        body = bytes(stream.read(wanted))
+    else:
+        with _time_limit(seconds):
+            body = _read(stream, wanted, seconds)
     if length is None and len(body) > limit:
         raise RequestEntityTooLarge
     if length is not None and len(body) < length:

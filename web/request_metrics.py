@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 # Methods are text of the client's; others share one label, so that nobody can
 # grow our memory by inventing some.
-_METHODS: Final = frozenset(
-    {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-)
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestMetrics:
@@ -38,7 +36,7 @@ class RequestMetrics:
     def _new_children(
         self, route: str, method: str, status: int
     ) -> tuple[Counter, Histogram]:
-        label = method if method in _METHODS else "other"
+        label = method if method in METHODS else "other"
         children = (
             HTTP_REQUESTS.labels(route, label, str(status)),
             HTTP_SECONDS.labels(route),

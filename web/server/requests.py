@@ -220,6 +220,11 @@ class BodyReader:
         self._request = request
         self._pull = pull
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body is here, so that no read will wait."""
+        return self._request.complete
+
     def read(self, size: int = -1) -> bytes:
         """Return up to ``size`` bytes, all with -1; empty at the end."""
         body = self._request.body

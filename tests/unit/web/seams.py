@@ -71,6 +71,8 @@ class MemorySessions:
             refresh_expires_in=made.refresh_expires_in,
             session_id=made.session_id,
             token_type=made.token_type,
+            app_id=GRANT.app_id,
+            user_id=GRANT.user_id,
             user=Profile(id=GRANT.user_id),
             enrichment=Enrichment(),
             is_new=None,
