@@ -15,13 +15,20 @@ from prometheus_client import Counter, Gauge, Histogram, values
 # An underscore would split the file names that prometheus_client reads back.
 _HOST: Final = socket.gethostname().replace("_", "-")
 
+# Asked for at every count; a process meets its own pid and those of its children.
+_LABELS: Final[dict[int, str]] = {}
+
 
 def process_label(pid: int | None = None) -> str:
     """Return the name of a process in the multiprocess folder.
 
     Containers share the folder and all begin with the same pids.
     """
-    return f"{_HOST}-{pid or os.getpid()}"
+    asked = pid or os.getpid()
+    label = _LABELS.get(asked)
+    if label is None:
+        label = _LABELS[asked] = f"{_HOST}-{asked}"
+    return label
 
 
 # The library has read PROMETHEUS_MULTIPROC_DIR and chosen files over memory.
@@ -123,3 +130,8 @@ ENRICHED_BATCH: Final = Histogram(
 SLOT_RUNS: Final = Counter(
     "kuaida_slot_runs", "Scheduled runs by outcome.", ("job", "outcome")
 )
+
+# Present from the start: an alert on a series that does not exist yet is silent.
+for _journal in ("logins", "outbox"):
+    for _counter in (RELAY_SENT, RELAY_RESENT):
+        _counter.labels(_journal)

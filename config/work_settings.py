@@ -49,10 +49,12 @@ class JournalSettings(SettingGroup):
         "CPU a login than 200.",
     )
     linger_ms: int = Field(
-        50,
+        200,
         alias="RELAY_LINGER_MS",
         ge=0,
-        description="Milliseconds the relay waits for a batch of logins to fill.",
+        description="Milliseconds the relay waits for a batch of logins to fill. A "
+        "task costs a worker about 2 ms whatever it carries: at 700 logins a second, "
+        "200 ms cost a third of what 50 ms do.",
     )
     poll_s: float = Field(
         1.0,

@@ -131,6 +131,6 @@ def _changes(
             changes[name] = func.coalesce(old, fresh)
         else:
             # Both databases call null the result of a comparison with null.
-            older = func.coalesce(old, fresh)
-            changes[name] = Function(larger, older, fresh)
+            both = func.coalesce(old, fresh), func.coalesce(fresh, old)
+            changes[name] = Function(larger, *both)
     return changes

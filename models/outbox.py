@@ -199,7 +199,7 @@ def backlog(session: Session) -> Backlog:
 
 def prune(session: Session, *, before: int, limit: int) -> int:
     """Delete up to ``limit`` closed rows last touched before ``before``; dead stay."""
-    closed = or_(*(Outbox.state == state for state in ("done", "discarded")))
+    closed = or_(*(Outbox.state == state for state in ("done", "discarded", "cancelled")))
     ids = session.scalars(
         select(Outbox.id).where(closed, Outbox.updated_at < before).limit(limit)
     ).all()

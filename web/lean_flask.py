@@ -5,14 +5,16 @@ Public extension points only; `docs/decisions` holds the measured savings.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from flask import Flask
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter
 
 if TYPE_CHECKING:
-    from flask.wrappers import Request
+    from collections.abc import Callable
+
+    from flask.wrappers import Request, Response
 
 _NO_COOKIE: Final = NullSession()
 
@@ -39,6 +41,21 @@ class LeanFlask(Flask):
         super().__init__(name, static_folder=None)
         # `//x` and `/x/` are other paths, and get 404 rather than a redirect.
         self.url_map.merge_slashes = False
+
+    def full_dispatch_request(self) -> Response:
+        """Run the view; Flask's hooks and signals only where some are registered."""
+        if self.before_request_funcs or self.after_request_funcs:
+            return super().full_dispatch_request()
+        try:
+            answer = self.dispatch_request()
+        except Exception as error:  # noqa: BLE001 -- Flask's own rule for views
+            answer = self.handle_user_exception(error)
+        # Views and error handlers of ours return finished answers.
+        return cast("Response", answer)
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``func``: no view of ours is a coroutine, so none is inspected."""
+        return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Return the matcher of this request; the host plays no part in it."""

@@ -130,6 +130,8 @@ def _network(settings: Settings) -> PooledTransport:
 
 
 def _breaker(path: str, wechat: WeChatSettings) -> Breaker:
+    # A gauge that nobody has set yet would be missing from the dashboard.
+    _show_breaker(path, State.CLOSED)
     return Breaker(
         path,
         failures=wechat.breaker_failures,

@@ -20,9 +20,9 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from config.clock import monotonic
-from config.metrics import REDIS_BREAKER_OPEN, REDIS_FAILURES
+from config.metrics import REDIS_FAILURES
 from models.errors import RedisUnavailable
+from models.stores.breaker import Breaker
 from models.stores.lane import Argument, Call, Lane, Reply
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class SharedPipeline:
             Lane(self._pool.make_connection, settings) for _ in range(settings.lanes)
         ]
         self._turn = cycle(self._lanes)
-        self._breaker = _Breaker(settings.breaker_failures, settings.breaker_open_s)
+        self._breaker = Breaker(settings.breaker_failures, settings.breaker_open_s)
 
     def execute(self, *command: Argument) -> Reply:
         """Run one command and return its reply; an error reply is raised."""
@@ -89,37 +89,6 @@ class SharedPipeline:
         """Close the connections; later calls open new ones."""
         for lane in self._lanes:
             lane.close()
-
-
-class _Breaker:
-    """Answers at once while Redis is away, and lets one call in a while look."""
-
-    def __init__(self, failures: int, open_s: float) -> None:
-        self._limit = failures
-        self._open_s = open_s
-        self._failures = 0
-        self._open_until = 0.0
-
-    def check(self) -> None:
-        if self._failures < self._limit:
-            return
-        now = monotonic()
-        if now < self._open_until:
-            wait_ms = int((self._open_until - now) * 1000) + 1
-            raise RedisUnavailable("breaker open", retry_after_ms=wait_ms)
-        # This caller tries; the others wait for another period.
-        self._open_until = now + self._open_s
-
-    def failed(self) -> None:
-        self._failures += 1
-        if self._failures >= self._limit:
-            self._open_until = monotonic() + self._open_s
-            REDIS_BREAKER_OPEN.set(1)
-
-    def succeeded(self) -> None:
-        if self._failures:
-            self._failures = 0
-            REDIS_BREAKER_OPEN.set(0)
 
 
 def blocking_client(settings: RedisSettings, block_s: float) -> Redis:

@@ -76,6 +76,6 @@ def app(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]
         status, body = "400 Bad Request", [str(refused).encode()]
     else:
         found = ROUTES.get(environ["PATH_INFO"], lambda _: ("404 Not Found", [b""]))
-        status, body = found(environ)  # type: ignore[assignment]
+        status, body = found(environ)
     start_response(status, [("Content-Type", "text/plain")])
     return body

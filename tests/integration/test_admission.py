@@ -6,16 +6,11 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as run_settings
-from hypothesis import strategies as st
 
 from config.clock import sleep
-from models.base import new_id
 from models.errors import Limited
 from models.stores.admission import Caller, FailedExchange
 from models.stores.container import open_stores
@@ -223,88 +218,6 @@ def commands(stores: Stores) -> int:
     lines = stores.redis.execute("INFO", "commandstats").decode().split()
     found = [line for line in lines if line.startswith("cmdstat_evalsha")]
     return sum(int(line.split("calls=")[1].split(",")[0]) for line in found)
-
-
-class Bucket:
-    """The same token bucket in plain Python, on the times that Redis kept."""
-
-    def __init__(self, burst: int, refill_per_s: float, now: int) -> None:
-        self.burst = burst
-        self.refill = refill_per_s / 1000
-        self.tokens = float(burst)
-        self.at = now
-
-    def level(self, now: int) -> float:
-        return min(self.burst, self.tokens + max(0, now - self.at) * self.refill)
-
-    def take(self, now: int) -> None:
-        # Redis keeps thousandths.
-        self.tokens, self.at = float(f"{self.level(now) - 1:.3f}"), now
-
-
-@run_settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(
-    rates=st.lists(
-        st.tuples(st.integers(1, 6), st.sampled_from([0.001, 0.5, 20.0, 1000.0])),
-        min_size=1,
-        max_size=3,
-    ),
-    knocks=st.lists(st.sampled_from([0, 0, 0, 3, 40]), min_size=1, max_size=25),
-)
-def test_buckets_are_exact(
-    open_with: MakeStores, rates: list[tuple[int, float]], knocks: list[int]
-) -> None:
-    names = ["read.ip", "read.user", "read.device"][: len(rates)]
-    rules = {name: f"{b}/{r}" for name, (b, r) in zip(names, rates, strict=True)}
-    stores = open_with({**UNLIMITED, **rules})
-    subject = new_id("x")
-    caller = Caller(*[subject] * 3)
-    keys = [stores.keys.bucket(name, subject) for name in names]
-    models: list[Bucket] = []
-
-    for pause_ms in knocks:
-        sleep(pause_ms / 1000)
-        earliest = redis_now(stores)
-        models = models or [Bucket(*rate, now=earliest) for rate in rates]
-        try:
-            admission = stores.admission.admit_request("read", caller)
-        except Limited as refused:
-            latest = redis_now(stores)
-            assert refused.retry_after_ms is not None
-            lowest = min(model.level(earliest) for model in models)
-            assert lowest < 1
-            longest = max(
-                ceil((1 - model.level(earliest)) / model.refill) for model in models
-            )
-            assert 0 <= refused.retry_after_ms <= longest + (latest - earliest)
-            continue
-        # The time that counted is the one Redis wrote beside the tokens.
-        now = stored_at(stores, keys[0])
-        for model, key in zip(models, keys, strict=True):
-            assert model.level(now) >= 1
-            model.take(now)
-            assert stores.redis.execute("GET", key).decode() == (
-                f"{model.tokens:.3f}:{now}"
-            )
-        nearest = min(models, key=lambda model: model.tokens / model.burst)
-        assert admission.limit == nearest.burst
-        assert admission.remaining == int(nearest.tokens)
-
-
-UNLIMITED = {f"read.{name}": "1000000/1000000" for name in ("ip", "user", "device")}
-
-
-def redis_now(stores: Stores) -> int:
-    seconds, micros = stores.redis.execute("TIME")
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
-def stored_at(stores: Stores, key: str) -> int:
-    return int(stores.redis.execute("GET", key).split(b":")[1])
 
 
 def test_a_full_bucket_is_forgotten(open_with: MakeStores) -> None:

@@ -9,25 +9,22 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 
 from config.clock import Deadline, monotonic
 from models.database import open_database
-from models.devices import DeviceInfo
 from models.errors import InvalidInput, KuaidaError, Limited, Unavailable
-from models.outbox import Outbox
 from models.sessions import Session
 from models.stores.container import open_stores
 from models.stores.sessions import WeChatSecrets
 from tests.conftest import NOWHERE
+from tests.integration.login_house import RIVAL, WIDE, House
 from tests.servers.process import wait_until
 from web.services.caller import Caller
-from web.services.login import LoginAnswer, LoginRequest, LoginService
-from web.services.login_fallback import TASK
+from web.services.login import LoginRequest, LoginService
 from wechat.gateway import open_gateway
 from wechat.simulator.state import SimApp, SimState
 from wechat.simulator.transport import SimulatedTransport
@@ -37,54 +34,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from config.settings import Settings
-    from models.database import Database
-    from models.stores.container import Stores
     from tests.servers.redis_server import RedisServer
 
-CODE2SESSION = "/sns/jscode2session"
-WIDE = {"RATE_LIMITS": '{"login.device": "1000/1000", "login.ip": "1000/1000"}'}
+MakeHouse = Any
 # How far behind its deadline an answer may come before we call it hung.
 LATE_S = 1.0
-
-
-@dataclass
-class House:
-    """A login service and the world around it."""
-
-    service: LoginService
-    stores: Stores
-    database: Database
-    wechat: SimulatedTransport
-
-    def code(self, openid: str = "") -> str:
-        """Return what ``wx.login`` hands the page of a new or known person."""
-        given = {"openid": openid} if openid else {}
-        user = self.wechat.control("POST", "/_sim/users", given)
-        made = self.wechat.control("POST", "/_sim/codes", {"openid": user["openid"]})
-        return str(made["code"])
-
-    def login(
-        self, code: str, *, device: str = "phone", timeout_ms: int = 3000
-    ) -> LoginAnswer:
-        caller = Caller("10.0.0.1", "", "r-1", Deadline.after_ms(timeout_ms))
-        request = LoginRequest(code, device=DeviceInfo(id=device))
-        return self.service.login(request, caller)
-
-    def calls(self) -> int:
-        return self.wechat.state.calls[CODE2SESSION]
-
-    def fault(self, **how: Any) -> None:
-        self.wechat.control("POST", "/_sim/faults", {"path": CODE2SESSION, **how})
-
-    def heal(self) -> None:
-        self.wechat.control("DELETE", "/_sim/faults")
-
-    def journaled(self) -> list[Outbox]:
-        with self.database.read() as session:
-            return list(session.scalars(sa.select(Outbox).where(Outbox.name == TASK)))
-
-
-MakeHouse = Any
 
 
 @pytest.fixture
@@ -211,46 +165,6 @@ def test_fifty_callers_with_one_code_get_one_login(house: House) -> None:
     assert house.stores.redis.execute("XLEN", house.stores.keys.logins) == 1
 
 
-# Another process of the deployment; its simulator makes the same codes from its seed.
-RIVAL = """
-import json, os, sys
-from concurrent.futures import ThreadPoolExecutor
-from config.clock import Deadline
-from config.settings import load_settings
-from models.database import open_database
-from models.stores.container import open_stores
-from web.services.caller import Caller
-from web.services.login import LoginRequest, LoginService
-from wechat.gateway import open_gateway
-from wechat.simulator.state import SimApp, SimState
-from wechat.simulator.transport import SimulatedTransport
-
-settings = load_settings(dict(os.environ), env_file=None)
-app = settings.wechat.apps[0]
-state = SimState([SimApp(app.app_id, app.secret.get_secret_value())], seed=7)
-wechat = SimulatedTransport(state)
-stores = open_stores(settings)
-gateway = open_gateway(settings, stores, transport=wechat)
-service = LoginService(settings, stores, open_database(settings), gateway)
-user = wechat.control("POST", "/_sim/users", {"openid": "o-1"})
-code = wechat.control("POST", "/_sim/codes", {"openid": "o-1"})["code"]
-path = "/sns/jscode2session"
-fault = {"path": path, "mode": "delay", "delay_ms": 300}
-wechat.control("POST", "/_sim/faults", fault)
-stores.ping()
-print("ready", flush=True)
-sys.stdin.readline()
-
-def login(_):
-    caller = Caller("10.0.0.1", "phone", "r", Deadline.after_ms(5000))
-    return service.login(LoginRequest(code), caller).refresh_token
-
-with ThreadPoolExecutor(25) as pool:
-    told = sorted(set(pool.map(login, range(25))))
-print(json.dumps([told, state.calls[path]]))
-"""
-
-
 def test_fifty_callers_in_two_processes_get_one_login(
     redis_url: str, sqlite_url: str, make_settings: Any, environment: dict[str, str]
 ) -> None:
@@ -296,10 +210,7 @@ def test_those_who_joined_meet_the_leaders_failure(house: House) -> None:
 
 def test_who_joins_a_leader_that_never_ends_is_told_in_time(house: House) -> None:
     code, started = house.code(), monotonic()
-    key = house.service._attempt(
-        LoginRequest(code), Caller("", "", "", Deadline(0))
-    ).code_key
-    house.stores.redis.execute("SET", key, "f:another process", "PX", 10_000)
+    house.stores.redis.execute("SET", house.key(code), "f:another", "PX", 10_000)
 
     told = failure(lambda: house.login(code, timeout_ms=200))
 
@@ -309,10 +220,7 @@ def test_who_joins_a_leader_that_never_ends_is_told_in_time(house: House) -> Non
 
 def test_who_joins_a_leader_that_died_is_asked_for_a_new_code(house: House) -> None:
     code = house.code()
-    key = house.service._attempt(
-        LoginRequest(code), Caller("", "", "", Deadline(0))
-    ).code_key
-    house.stores.redis.execute("SET", key, "f:another process", "PX", 60)
+    house.stores.redis.execute("SET", house.key(code), "f:another", "PX", 60)
 
     assert failure(lambda: house.login(code)).reason == "login_code_invalid"
 
@@ -379,8 +287,8 @@ def test_a_deadline_that_passed_before_the_login_is_no_error_of_ours(
 
 
 def test_five_refused_codes_lock_the_phone_out(house: House) -> None:
-    for n in range(5):
-        told = failure(lambda n=n: house.login(f"bad-{n}"))
+    for code in ("bad-1", "bad-2", "bad-3", "bad-4", "bad-5"):
+        told = failure(partial(house.login, code))
         assert told.reason == "login_code_invalid"
     calls = house.calls()
 

@@ -1,31 +1,24 @@
-"""Refresh, logout and confirm: with Redis, without it, after a wipe, on each database."""
+"""Refresh, logout and confirm: with Redis, without, after a wipe, on each database."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import HealthCheck, given
 from hypothesis import settings as run_settings
 from hypothesis import strategies as st
 
-from config.clock import Deadline, now_ms, sleep
+from config.clock import now_ms, sleep
 from models import sessions as rows
 from models.base import new_id
 from models.database import open_database
 from models.errors import DatabaseUnavailable, Unauthenticated
-from models.login_entry import LoginEntry
-from models.logins import record_logins
-from models.outbox import Outbox
 from models.stores.container import open_stores
-from models.stores.sessions import NewSession, WeChatSecrets
 from tests.conftest import NOWHERE
-from web.services.caller import Caller, Claims
-from web.services.sessions import MARK_REVOKED, SessionService
-from web.services.tokens import Grant, TokenSigner, Tokens, token_id
+from tests.integration.session_house import CALLER, House, claims, late_login
+from web.services.sessions import SessionService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,82 +27,6 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database
     from models.stores.container import Stores
-
-APP = "wx1"
-CALLER = Caller("10.0.0.1", "phone", "r-1", Deadline(0))
-LIFE_MS = 60_000
-
-
-@dataclass
-class House:
-    """One deployment: its service, and the same service cut off from Redis."""
-
-    settings: Settings
-    stores: Stores
-    database: Database
-    service: SessionService
-    cut_off: SessionService
-
-    def login(self, user: str, *, enriched: bool = True) -> Grant:
-        """Open a session; the journal has or has not been written to SQL yet."""
-        at = now_ms()
-        entry = LoginEntry(
-            id=new_id("lg"),
-            kind="login",
-            user_id=user,
-            app_id=APP,
-            session_id=new_id("se"),
-            at=at,
-            expires_at=at + LIFE_MS,
-        )
-        told = WeChatSecrets("o", "k")
-        code = f"kuaida:code:{entry.id}"
-        self.stores.sessions.open(
-            NewSession(entry, told, code, b"r", 1000, LIFE_MS, LIFE_MS)
-        )
-        if enriched:
-            self.enrich(entry)
-        return Grant(entry.session_id, user, APP, 1, at)
-
-    def enrich(self, *entries: LoginEntry) -> None:
-        """Do what the task does with journal entries."""
-        self.database.transact(
-            lambda work: record_logins(work.session, entries, lambda _: [])
-        )
-
-    def wipe(self) -> None:
-        self.stores.redis.execute("FLUSHALL")
-
-    def tokens(self, grant: Grant) -> Tokens:
-        return TokenSigner(self.settings).sign(grant)
-
-    def refresh(self, tokens: Tokens, *, away: bool = False) -> Tokens:
-        service = self.cut_off if away else self.service
-        return service.refresh(tokens.refresh_token, CALLER)
-
-    def generation(self, tokens: Tokens) -> int:
-        signer = TokenSigner(self.settings)
-        return signer.read_refresh(tokens.refresh_token).generation
-
-    def state(self, session_id: str) -> str:
-        """Return what Redis tells a request about the session."""
-        found = self.stores.redis.execute(
-            "HMGET", self.stores.keys.session(session_id), "user", "revoked"
-        )
-        return "unknown" if found[0] is None else "revoked" if found[1] else "live"
-
-    def is_live_in_sql(self, session_id: str) -> bool | None:
-        with self.database.read() as session:
-            standing = rows.find_standing(session, session_id)
-        return None if standing is None else standing.live
-
-    def repairs(self) -> set[str]:
-        """Return the sessions whose Redis copy somebody was asked to mark."""
-        with self.database.read() as session:
-            found = session.scalars(
-                sa.select(Outbox.subject_id).where(Outbox.name == MARK_REVOKED)
-            )
-            return set(found)
 
 
 @pytest.fixture
@@ -140,17 +57,6 @@ def house(make_house: Callable[..., House]) -> House:
     return make_house()
 
 
-def claims(grant: Grant, generation: int = 1) -> Claims:
-    return Claims(
-        user_id=grant.user_id,
-        session_id=grant.session_id,
-        app_id=APP,
-        token_id=token_id(grant.session_id, generation),
-        expires_at=grant.issued_at // 1000 + 900,
-        issued_at=grant.issued_at // 1000,
-    )
-
-
 def refused(act: Callable[[], object]) -> str:
     with pytest.raises(Unauthenticated) as error:
         act()
@@ -165,7 +71,7 @@ AWAY = pytest.mark.parametrize("away", [False, True], ids=["Redis", "SQL alone"]
 
 @AWAY
 def test_a_refresh_gives_the_next_generation_and_repeats_give_the_same(
-    house: House, away: bool
+    house: House, *, away: bool
 ) -> None:
     first = house.tokens(house.login("u_1"))
 
@@ -178,7 +84,7 @@ def test_a_refresh_gives_the_next_generation_and_repeats_give_the_same(
 
 @AWAY
 def test_a_token_that_comes_back_after_the_grace_ends_the_session_everywhere(
-    make_house: Callable[..., House], away: bool
+    make_house: Callable[..., House], *, away: bool
 ) -> None:
     house = make_house(grace_s=0)
     grant = house.login("u_1")
@@ -214,21 +120,8 @@ def test_a_reuse_found_before_enrichment_holds_after_it_and_a_wipe(
     assert refused(lambda: house.service.confirm(claims(grant))) == "session_revoked"
 
 
-def late_login(grant: Grant) -> LoginEntry:
-    """Return the journal entry of a login as the worker reads it, late."""
-    return LoginEntry(
-        id=new_id("lg"),
-        kind="login",
-        user_id=grant.user_id,
-        app_id=APP,
-        session_id=grant.session_id,
-        at=grant.issued_at,
-        expires_at=grant.issued_at + LIFE_MS,
-    )
-
-
 @pytest.mark.parametrize("enriched", [True, False], ids=["SQL knows", "SQL is late"])
-def test_nobody_is_logged_out_by_a_wipe(house: House, enriched: bool) -> None:
+def test_nobody_is_logged_out_by_a_wipe(house: House, *, enriched: bool) -> None:
     grant = house.login("u_1", enriched=enriched)
     second = house.refresh(house.tokens(grant))
     house.wipe()
@@ -241,7 +134,9 @@ def test_nobody_is_logged_out_by_a_wipe(house: House, enriched: bool) -> None:
 
 
 @pytest.mark.parametrize("enriched", [True, False], ids=["SQL knows", "SQL is late"])
-def test_rivals_without_redis_get_one_successor(house: House, enriched: bool) -> None:
+def test_rivals_without_redis_get_one_successor(
+    house: House, *, enriched: bool
+) -> None:
     first = house.tokens(house.login("u_1", enriched=enriched))
 
     with ThreadPoolExecutor(6) as pool:
@@ -264,7 +159,7 @@ STEPS = st.lists(
 )
 @given(steps=STEPS, enriched=st.booleans())
 def test_whoever_holds_the_newest_token_stays_logged_in(
-    house: House, steps: list[str], enriched: bool
+    house: House, steps: list[str], *, enriched: bool
 ) -> None:
     grant = house.login(new_id("u"), enriched=enriched)
     newest, before = house.tokens(grant), None
@@ -345,7 +240,7 @@ def test_sql_alone_confirms_and_refuses(house: House) -> None:
 )
 @AWAY
 def test_logout_ends_what_it_names_and_counts_it(
-    house: House, scope: Any, count: int, left: set[int], away: bool
+    house: House, scope: Any, count: int, left: set[int], *, away: bool
 ) -> None:
     grants = [house.login("u_1") for _ in range(3)]
     stranger = house.login("u_2")
@@ -360,9 +255,9 @@ def test_logout_ends_what_it_names_and_counts_it(
     if away:
         assert house.repairs() == ended
     else:
-        assert {g.session_id for g in grants if house.state(g.session_id) == "live"} == {
-            grants[n].session_id for n in left
-        }
+        assert {
+            g.session_id for g in grants if house.state(g.session_id) == "live"
+        } == {grants[n].session_id for n in left}
     assert service.logout(claims(grants[0]), scope) == 0
 
 

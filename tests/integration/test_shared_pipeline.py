@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tests.servers.redis_server import RedisServer
 
 RELEASE = load_script("release")
+SAVE_TOKEN = load_script("save_token")
 QUICK = {"REDIS_TIMEOUT_S": "0.15", "REDIS_CONNECT_TIMEOUT_S": "0.1"}
 BREAKER_S = 0.3
 # The longest a caller may be away: its round and the one before, and the connecting.
@@ -100,16 +101,6 @@ class Crowd:
         self._pool.shutdown()
 
 
-FAULTS = {
-    "freeze": lambda server: server.process.freeze(),
-    "blink": lambda server: (server.process.freeze(), server.process.thaw()),
-    "kill": lambda server: server.process.kill(),
-    "restart": lambda server: (server.stop(), server.start()),
-    "hang up": lambda server: hang_up(server),
-    "slow": lambda server: slow_down(server),
-}
-
-
 def hang_up(server: RedisServer) -> None:
     """Close every connection but our own."""
     with server.client() as client:
@@ -120,6 +111,16 @@ def slow_down(server: RedisServer) -> None:
     """Let nothing be answered for longer than the callers are patient."""
     with server.client() as client:
         client.client_pause(200)
+
+
+FAULTS = {
+    "freeze": lambda server: server.process.freeze(),
+    "blink": lambda server: (server.process.freeze(), server.process.thaw()),
+    "kill": lambda server: server.process.kill(),
+    "restart": lambda server: (server.stop(), server.start()),
+    "hang up": hang_up,
+    "slow": slow_down,
+}
 
 
 def bounce(server: RedisServer, fault: str, pause_s: float) -> None:
@@ -254,20 +255,24 @@ def test_commands_around_an_error_still_run(
     assert pipeline.execute("MGET", "a", "b") == [b"1", b"2.5"]
 
 
+def write(pipeline: SharedPipeline, way: str) -> None:
+    """Write something, alone or within a script."""
+    if way == "command":
+        pipeline.execute("SET", "a", "x")
+    else:
+        pipeline.run(SAVE_TOKEN, ["token"], [1, "t", 1, 1000])
+
+
 @pytest.mark.parametrize("way", ["command", "script"])
 def test_a_full_redis_counts_as_away(
     private_redis: RedisServer, open_pipeline: Open, way: str
 ) -> None:
     pipeline = open_pipeline(private_redis, failures=1)
-    save = load_script("save_token")
     with private_redis.client() as client:
         client.config_set("maxmemory", "1mb")
 
     with pytest.raises(RedisUnavailable):
-        if way == "command":
-            pipeline.execute("SET", "a", "x")
-        else:
-            pipeline.run(save, ["token"], [1, "t", 1, 1000])
+        write(pipeline, way)
 
     with pytest.raises(RedisUnavailable, match="breaker open"):
         pipeline.execute("GET", "a")
@@ -278,15 +283,11 @@ def test_a_replica_counts_as_away(
     private_redis: RedisServer, open_pipeline: Open, way: str
 ) -> None:
     pipeline = open_pipeline(private_redis)
-    save = load_script("save_token")
     with private_redis.client() as client:
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
 
     with pytest.raises(RedisUnavailable):
-        if way == "command":
-            pipeline.execute("SET", "a", "x")
-        else:
-            pipeline.run(save, ["token"], [1, "t", 1, 1000])
+        write(pipeline, way)
 
 
 def test_an_idle_connection_the_server_closed_costs_nobody_an_error(

@@ -73,6 +73,7 @@ class Connection:
         self._app: WsgiApp = worker.wsgi
         self._client = client
         self._base = base
+        self._served = False
         self._keepalive_s = float(worker.cfg.keepalive)
         self._write_s = float(worker.cfg.timeout)
         self._parser = RequestParser(
@@ -100,12 +101,17 @@ class Connection:
     def _next(self) -> Incoming | None:
         """Wait for a whole head; None when the client or the patience is gone."""
         requests = self._parser.requests
-        until = monotonic() + self._keepalive_s
+        now = monotonic()
+        until = now + self._keepalive_s
+        # A leaving worker may have accepted this connection just now: its request is
+        # on the way, and nobody else will hear it.
+        stays = now if self._served else now + IDLE_LOOK_S
         while not requests or not requests[0].headed:
-            left = until - monotonic()
-            if left <= 0 or not (self._worker.alive or requests):
+            now = monotonic()
+            leaves = not self._worker.alive and not requests and now >= stays
+            if now >= until or leaves:
                 return None
-            self._client.settimeout(min(left, IDLE_LOOK_S))
+            self._client.settimeout(min(until - now, IDLE_LOOK_S))
             try:
                 data = self._client.recv(CHUNK)
             except TimeoutError:
@@ -118,6 +124,7 @@ class Connection:
     def _answer(self, request: Incoming, environ: dict[str, Any]) -> bool:
         worker = self._worker
         worker.count_request()
+        self._served = True
         closes = not (request.keeps_alive and worker.alive)
         writer = ResponseWriter(
             self._send,
@@ -137,9 +144,9 @@ class Connection:
         self, environ: dict[str, Any], writer: ResponseWriter, request: Incoming
     ) -> None:
         body = self._app(environ, writer.start_response)
-        if not request.complete:
-            # The rest of the body would be read as the next request.
-            writer.closes = True
+        # The rest of the body would be read as the next request; a worker that began
+        # to leave meanwhile takes none.
+        writer.closes |= not (request.complete and self._worker.alive)
         writer.send(body)
 
     def _puller(self, environ: dict[str, Any]) -> Callable[[], bool]:

@@ -47,6 +47,7 @@ class Wire:
         self.answers.clear()
 
     def can_read(self, timeout: float) -> bool:
+        assert timeout == 0
         if self.fault is not None:
             raise self.fault
         return self.closed_by_server
@@ -54,7 +55,7 @@ class Wire:
     def send_packed_command(self, chunks: list[bytes]) -> None:
         reader = hiredis.Reader()
         reader.feed(b"".join(chunks))
-        words = list(iter(reader.gets, False))
+        words = list(iter(reader.gets, False))  # noqa: FBT003 - what gets() ends with
         self.sent.append(len(words))
         self.entered.set()
         self.gate.wait(PATIENCE_S)
@@ -111,7 +112,7 @@ def until(check: Callable[[], bool]) -> None:
 class LateLatch:
     """A latch whose owner is out of time just when the lane is handed to it."""
 
-    def __init__(self, handing: Callable[[], None], cut: bool = False) -> None:
+    def __init__(self, handing: Callable[[], None], *, cut: bool) -> None:
         self._real = threading.Lock()
         self._real.acquire()
         self._handing = handing
@@ -160,7 +161,7 @@ def test_a_wrong_argument_hurts_only_its_author(wire: Wire, make_lane: Any) -> N
     ask(lane, "a")
 
     with pytest.raises(Exception, match=r"[Ii]nvalid|bytes"):
-        Call([("SET", "key", None)])  # type: ignore[arg-type]
+        Call([("SET", "key", None)])  # type: ignore[list-item]
 
     assert ask(lane, "b") == [b"b"]
     assert wire.opened == 1
@@ -246,7 +247,7 @@ def hang_second_round(wire: Wire) -> None:
 
 @pytest.mark.parametrize("cut", [False, True], ids=["out of time", "cut off"])
 def test_a_waiter_gone_while_the_lane_is_handed_to_it_does_not_block_it(
-    wire: Wire, make_lane: Any, cut: bool
+    wire: Wire, make_lane: Any, *, cut: bool
 ) -> None:
     lane = make_lane()
     heir = call("b")
@@ -259,7 +260,7 @@ def test_a_waiter_gone_while_the_lane_is_handed_to_it_does_not_block_it(
             until(lambda: heir.leads)
             leader.result(PATIENCE_S)
 
-        heir.latch = LateLatch(handing, cut)  # type: ignore[assignment]
+        heir.latch = LateLatch(handing, cut=cut)  # type: ignore[assignment]
         if cut:
             with pytest.raises(CutOffError):
                 lane.run(heir)

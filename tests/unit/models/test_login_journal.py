@@ -63,7 +63,9 @@ def test_sealed_bytes_of_another_shape_are_refused() -> None:
     ],
     ids=str,
 )
-def test_an_entry_that_no_column_could_hold_is_refused(change: dict) -> None:
+def test_an_entry_that_no_column_could_hold_is_refused(
+    change: dict[str, object],
+) -> None:
     plain = {**msgspec.to_builtins(ENTRY), **change}
 
     with pytest.raises(msgspec.ValidationError):

@@ -1,4 +1,4 @@
-"""The rule of refresh tokens in SQL, walked through by chance, against a plain model."""
+"""The rule of refresh tokens in SQL, walked through by chance beside a model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ START = 1_000_000
 def new_row(generation: int = 1, rotated_at: int = START, **given_values) -> Session:
     values = {"revoked_at": None, "expires_at": START * 1000, **given_values}
     return Session(
-        id="se_1", generation=generation, rotated_at=rotated_at, last_seen_at=0, **values
+        id="se_1",
+        generation=generation,
+        rotated_at=rotated_at,
+        last_seen_at=0,
+        **values,
     )
 
 

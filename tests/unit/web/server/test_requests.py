@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30
 def parse(data: bytes, cuts: list[int] | None = None) -> list[Incoming]:
     parser = RequestParser(LIMITS)
     edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts or [])})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         parser.feed(data[start:end])
     return parser.requests
 
@@ -51,8 +52,9 @@ def test_cuts_in_the_stream_change_nothing(
     path: list[str],
     fields: dict[str, str],
     body: bytes,
-    chunked: bool,
     cuts: list[int],
+    *,
+    chunked: bool,
 ) -> None:
     framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d"
     framing = framing if chunked else framing % len(body)
@@ -77,12 +79,15 @@ def test_cuts_in_the_stream_change_nothing(
 
 @given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=4))
 def test_any_bytes_are_a_request_or_refused(data: bytes, cuts: list[int]) -> None:
+    reason = ""
     try:
         for request in parse(data, cuts):
             if request.headed:
                 new_environ({}, request)
     except Refused as refused:
-        assert refused.reason in {"validation_failed", "method_not_allowed"}
+        reason = refused.reason
+
+    assert reason in {"", "validation_failed", "method_not_allowed"}
 
 
 @pytest.mark.parametrize(
@@ -109,20 +114,27 @@ REFUSED = {
     "no Host": b"GET / HTTP/1.1\r\n\r\n",
     "two Hosts": get(b"/", b"Host: y"),
     "two types": get(b"/", b"Content-Type: a", b"Content-Type: b"),
-    "length and chunks": b"POST / HTTP/1.1\r\n" + HOST
+    "length and chunks": b"POST / HTTP/1.1\r\n"
+    + HOST
     + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunks and length": b"POST / HTTP/1.1\r\n" + HOST
+    "chunks and length": b"POST / HTTP/1.1\r\n"
+    + HOST
     + b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
-    "two codings": b"POST / HTTP/1.1\r\n" + HOST
+    "two codings": b"POST / HTTP/1.1\r\n"
+    + HOST
     + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "coding twice": b"POST / HTTP/1.1\r\n" + HOST
+    "coding twice": b"POST / HTTP/1.1\r\n"
+    + HOST
     + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\n" + HOST
+    "chunks in HTTP/1.0": b"POST / HTTP/1.0\r\n"
+    + HOST
     + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "two lengths": b"POST / HTTP/1.1\r\n" + HOST
+    "two lengths": b"POST / HTTP/1.1\r\n"
+    + HOST
     + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
     "negative length": b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -2\r\n\r\n{}",
-    "bad chunk": b"POST / HTTP/1.1\r\n" + HOST
+    "bad chunk": b"POST / HTTP/1.1\r\n"
+    + HOST
     + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
     "folded field": get(b"/", b"A: b\r\n c"),
     "space before colon": get(b"/", b"A : b"),
@@ -159,9 +171,12 @@ def test_a_head_without_end_is_refused() -> None:
     parser = RequestParser(LIMITS)
     parser.feed(b"GET / HTTP/1.1\r\nA: ")
 
-    with pytest.raises(Refused, match="head"):
-        for _ in range(100):
+    fed = 0
+    with pytest.raises(Refused, match="head"):  # noqa: PT012 - which feed is not said
+        while fed < 100_000:
+            fed += 1000
             parser.feed(b"b" * 1000)
+    assert fed < 40_000
 
 
 def test_the_bound_of_a_head_does_not_count_bodies() -> None:
@@ -213,7 +228,7 @@ def test_an_offer_to_upgrade_is_ignored() -> None:
     ],
 )
 def test_connection_goes_on_as_the_client_wishes(
-    version: bytes, fields: list[bytes], keeps: bool
+    version: bytes, fields: list[bytes], *, keeps: bool
 ) -> None:
     (request,) = parse(get(b"/", *fields, version=version))
 

@@ -81,9 +81,7 @@ def test_the_access_token_is_a_plain_jwt_with_our_claims(
 def test_a_refresh_token_gives_its_grant_back(
     signer: TokenSigner, session: str, generation: int, back_ms: int
 ) -> None:
-    one = grant(
-        session_id=session, generation=generation, issued_at=now_ms() - back_ms
-    )
+    one = grant(session_id=session, generation=generation, issued_at=now_ms() - back_ms)
 
     text = signer.sign(one).refresh_token
 

@@ -25,7 +25,11 @@ PATH = "/sns/jscode2session"
     ("error", "kind", "reason"),
     [
         (refusal(PATH, 40029, "invalid code"), LoginCodeInvalid, "login_code_invalid"),
-        (refusal(PATH, 40163, "code been used"), LoginCodeInvalid, "login_code_invalid"),
+        (
+            refusal(PATH, 40163, "code been used"),
+            LoginCodeInvalid,
+            "login_code_invalid",
+        ),
         (refusal(PATH, 40226, "high risk"), Forbidden, "high_risk_user"),
         (refusal(PATH, 87009, "stale"), Conflict, "session_key_stale"),
         (refusal(PATH, 45009, "day"), Limited, "rate_limited"),

@@ -1,0 +1,105 @@
+"""A login service with a simulated WeChat in its process, and the world around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from config.clock import Deadline
+from models.devices import DeviceInfo
+from models.outbox import Outbox
+from web.services.caller import Caller
+from web.services.login import LoginAnswer, LoginRequest, LoginService
+from web.services.login_fallback import TASK
+
+if TYPE_CHECKING:
+    from models.database import Database
+    from models.stores.container import Stores
+    from wechat.simulator.transport import SimulatedTransport
+
+CODE2SESSION = "/sns/jscode2session"
+WIDE = {"RATE_LIMITS": '{"login.device": "1000/1000", "login.ip": "1000/1000"}'}
+
+
+@dataclass
+class House:
+    """A login service and the world around it."""
+
+    service: LoginService
+    stores: Stores
+    database: Database
+    wechat: SimulatedTransport
+
+    def code(self, openid: str = "") -> str:
+        """Return what ``wx.login`` hands the page of a new or known person."""
+        given = {"openid": openid} if openid else {}
+        user = self.wechat.control("POST", "/_sim/users", given)
+        made = self.wechat.control("POST", "/_sim/codes", {"openid": user["openid"]})
+        return str(made["code"])
+
+    def login(
+        self, code: str, *, device: str = "phone", timeout_ms: int = 3000
+    ) -> LoginAnswer:
+        caller = Caller("10.0.0.1", "", "r-1", Deadline.after_ms(timeout_ms))
+        request = LoginRequest(code, device=DeviceInfo(id=device))
+        return self.service.login(request, caller)
+
+    def key(self, code: str) -> str:
+        """Return what Redis knows the code by."""
+        nobody = Caller("", "", "", Deadline(0))
+        return self.service._attempt(LoginRequest(code), nobody).code_key
+
+    def calls(self) -> int:
+        return self.wechat.state.calls[CODE2SESSION]
+
+    def fault(self, **how: Any) -> None:
+        self.wechat.control("POST", "/_sim/faults", {"path": CODE2SESSION, **how})
+
+    def heal(self) -> None:
+        self.wechat.control("DELETE", "/_sim/faults")
+
+    def journaled(self) -> list[Outbox]:
+        with self.database.read() as session:
+            return list(session.scalars(sa.select(Outbox).where(Outbox.name == TASK)))
+
+
+# Another process of the deployment; its simulator makes the same codes from its seed.
+RIVAL = """
+import json, os, sys
+from concurrent.futures import ThreadPoolExecutor
+from config.clock import Deadline
+from config.settings import load_settings
+from models.database import open_database
+from models.stores.container import open_stores
+from web.services.caller import Caller
+from web.services.login import LoginRequest, LoginService
+from wechat.gateway import open_gateway
+from wechat.simulator.state import SimApp, SimState
+from wechat.simulator.transport import SimulatedTransport
+
+settings = load_settings(dict(os.environ), env_file=None)
+app = settings.wechat.apps[0]
+state = SimState([SimApp(app.app_id, app.secret.get_secret_value())], seed=7)
+wechat = SimulatedTransport(state)
+stores = open_stores(settings)
+gateway = open_gateway(settings, stores, transport=wechat)
+service = LoginService(settings, stores, open_database(settings), gateway)
+user = wechat.control("POST", "/_sim/users", {"openid": "o-1"})
+code = wechat.control("POST", "/_sim/codes", {"openid": "o-1"})["code"]
+path = "/sns/jscode2session"
+fault = {"path": path, "mode": "delay", "delay_ms": 300}
+wechat.control("POST", "/_sim/faults", fault)
+stores.ping()
+print("ready", flush=True)
+sys.stdin.readline()
+
+def login(_):
+    caller = Caller("10.0.0.1", "phone", "r", Deadline.after_ms(5000))
+    return service.login(LoginRequest(code), caller).refresh_token
+
+with ThreadPoolExecutor(25) as pool:
+    told = sorted(set(pool.map(login, range(25))))
+print(json.dumps([told, state.calls[path]]))
+"""

@@ -1,0 +1,124 @@
+"""A session service, the same one cut off from Redis, and looks into both stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from config.clock import Deadline, now_ms
+from models import sessions as rows
+from models.base import new_id
+from models.login_entry import LoginEntry
+from models.logins import record_logins
+from models.outbox import Outbox
+from models.stores.sessions import NewSession, WeChatSecrets
+from web.services.caller import Caller, Claims
+from web.services.sessions import MARK_REVOKED, SessionService
+from web.services.tokens import Grant, Tokens, TokenSigner, token_id
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database
+    from models.stores.container import Stores
+
+APP = "wx1"
+CALLER = Caller("10.0.0.1", "phone", "r-1", Deadline(0))
+LIFE_MS = 60_000
+
+
+@dataclass
+class House:
+    """One deployment: its service, and the same service cut off from Redis."""
+
+    settings: Settings
+    stores: Stores
+    database: Database
+    service: SessionService
+    cut_off: SessionService
+
+    def login(self, user: str, *, enriched: bool = True) -> Grant:
+        """Open a session; the journal has or has not been written to SQL yet."""
+        at = now_ms()
+        entry = LoginEntry(
+            id=new_id("lg"),
+            kind="login",
+            user_id=user,
+            app_id=APP,
+            session_id=new_id("se"),
+            at=at,
+            expires_at=at + LIFE_MS,
+        )
+        told = WeChatSecrets("o", "k")
+        code = f"kuaida:code:{entry.id}"
+        self.stores.sessions.open(
+            NewSession(entry, told, code, b"r", 1000, LIFE_MS, LIFE_MS)
+        )
+        if enriched:
+            self.enrich(entry)
+        return Grant(entry.session_id, user, APP, 1, at)
+
+    def enrich(self, *entries: LoginEntry) -> None:
+        """Do what the task does with journal entries."""
+        self.database.transact(
+            lambda work: record_logins(work.session, entries, lambda _: [])
+        )
+
+    def wipe(self) -> None:
+        self.stores.redis.execute("FLUSHALL")
+
+    def tokens(self, grant: Grant) -> Tokens:
+        return TokenSigner(self.settings).sign(grant)
+
+    def refresh(self, tokens: Tokens, *, away: bool = False) -> Tokens:
+        service = self.cut_off if away else self.service
+        return service.refresh(tokens.refresh_token, CALLER)
+
+    def generation(self, tokens: Tokens) -> int:
+        signer = TokenSigner(self.settings)
+        return signer.read_refresh(tokens.refresh_token).generation
+
+    def state(self, session_id: str) -> str:
+        """Return what Redis tells a request about the session."""
+        found = self.stores.redis.execute(
+            "HMGET", self.stores.keys.session(session_id), "user", "revoked"
+        )
+        return "unknown" if found[0] is None else "revoked" if found[1] else "live"
+
+    def is_live_in_sql(self, session_id: str) -> bool | None:
+        with self.database.read() as session:
+            standing = rows.find_standing(session, session_id)
+        return None if standing is None else standing.live
+
+    def repairs(self) -> set[str]:
+        """Return the sessions whose Redis copy somebody was asked to mark."""
+        with self.database.read() as session:
+            found = session.scalars(
+                sa.select(Outbox.subject_id).where(Outbox.name == MARK_REVOKED)
+            )
+            return set(found)
+
+
+def late_login(grant: Grant) -> LoginEntry:
+    """Return the journal entry of a login as the worker reads it, late."""
+    return LoginEntry(
+        id=new_id("lg"),
+        kind="login",
+        user_id=grant.user_id,
+        app_id=APP,
+        session_id=grant.session_id,
+        at=grant.issued_at,
+        expires_at=grant.issued_at + LIFE_MS,
+    )
+
+
+def claims(grant: Grant, generation: int = 1) -> Claims:
+    return Claims(
+        user_id=grant.user_id,
+        session_id=grant.session_id,
+        app_id=APP,
+        token_id=token_id(grant.session_id, generation),
+        expires_at=grant.issued_at // 1000 + 900,
+        issued_at=grant.issued_at // 1000,
+    )

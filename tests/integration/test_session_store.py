@@ -1,0 +1,234 @@
+"""The fast copies of sessions on a real Redis: opened, rotated, ended, restored."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as run_settings
+from hypothesis import strategies as st
+
+from config.clock import now_ms
+from models.base import new_id
+from tests.integration.openings import (
+    APP,
+    GRACE_MS,
+    LIFE_MS,
+    TOLD,
+    USER,
+    entry,
+    journal,
+    new,
+)
+
+if TYPE_CHECKING:
+    from models.stores.container import Stores
+
+
+def rotate(stores: Stores, presented: int, session_id: str = "se_1") -> tuple[str, int]:
+    told = stores.sessions.rotate(
+        entry(session_id, kind="refresh", generation=presented),
+        presented,
+        grace_ms=GRACE_MS,
+        life_ms=LIFE_MS,
+    )
+    return told.outcome, told.generation
+
+
+def test_opening_writes_everything_in_one_go(stores: Stores) -> None:
+    assert stores.sessions.open(new()) == b"rse_1"
+
+    assert stores.redis.execute("GET", "kuaida:code:c1") == b"rse_1"
+    assert stores.sessions.list_ids(USER) == ["se_1"]
+    assert stores.sessions.find_secrets([(APP, USER)]) == [TOLD]
+    assert [e.session_id for e in journal(stores)] == ["se_1"]
+    for name in (
+        stores.keys.session("se_1"),
+        stores.keys.sessions(USER),
+        stores.keys.wechat_key(USER),
+        "kuaida:code:c1",
+    ):
+        assert stores.redis.execute("PTTL", name) > 0
+
+
+def test_the_slower_of_two_with_one_code_opens_nothing(stores: Stores) -> None:
+    stores.sessions.open(new("se_1"))
+
+    assert stores.sessions.open(new("se_2")) == b"rse_1"
+    assert stores.sessions.list_ids(USER) == ["se_1"]
+    assert len(journal(stores)) == 1
+
+
+def test_a_flight_mark_makes_room_for_the_record(stores: Stores) -> None:
+    stores.redis.execute("SET", "kuaida:code:c1", "f:mark", "PX", 1000)
+
+    assert stores.sessions.open(new()) == b"rse_1"
+
+
+@pytest.mark.parametrize(
+    ("cached", "told"),
+    [(b'{"id":"u_1"}', b'rse_1\n{"id":"u_1"}'), (b"-", b"rse_1"), (None, b"rse_1")],
+)
+def test_a_known_profile_comes_with_the_record(
+    stores: Stores, cached: bytes | None, told: bytes
+) -> None:
+    if cached is not None:
+        stores.redis.execute("SET", stores.keys.user(USER), cached)
+
+    assert stores.sessions.open(new()) == told
+    assert stores.sessions.open(new("se_2")) == told
+
+
+def test_sessions_that_began_a_life_ago_leave_the_list(stores: Stores) -> None:
+    old = entry("se_old", at=now_ms() - LIFE_MS - 10)
+    stores.sessions.open(new("se_old", "c0", entry=old))
+    stores.sessions.open(new("se_2", "c2"))
+
+    names = stores.redis.execute("ZRANGE", stores.keys.sessions(USER), 0, -1)
+
+    assert names == [b"se_2"]
+
+
+def test_secrets_of_one_user_do_not_open_for_another(stores: Stores) -> None:
+    stores.sessions.open(new())
+    stolen = stores.redis.execute("GET", stores.keys.wechat_key(USER))
+    stores.redis.execute("SET", stores.keys.wechat_key("u_2"), stolen)
+
+    found = stores.sessions.find_secrets([(APP, "u_2"), ("wx2", USER), (APP, "u_9")])
+
+    assert found == [None, None, None]
+    assert stores.sessions.find_secrets([]) == []
+    assert b"session-key-1" not in stolen
+
+
+def test_sealed_bytes_of_another_shape_are_no_secrets(stores: Stores) -> None:
+    blob = stores.sessions._sealer.seal(b'{"openid": 1}', f"{APP}:{USER}")
+
+    assert stores.sessions.unseal(blob, APP, USER) is None
+
+
+@run_settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(-1, 2), st.sampled_from([0, 0, 0, 1])), max_size=8
+    )
+)
+def test_rotation_in_redis_obeys_the_same_rule_as_in_sql(
+    stores: Stores, steps: list[tuple[int, int]]
+) -> None:
+    name = new_id("se")
+    stores.sessions.open(new(name, name))
+    current, ended = 1, False
+
+    for behind, late in steps:
+        if late:
+            age_rotation(stores, name)
+        presented = max(1, current - behind)
+        told = rotate(stores, presented, name)
+        if ended:
+            assert told[0] == "revoked"
+        elif presented > current:
+            assert told[0] == "unknown"
+        elif presented == current:
+            current += 1
+            assert told == ("rotated", current)
+        elif presented == current - 1 and not is_late(stores, name):
+            assert told == ("grace", current)
+        else:
+            assert told[0] == "reused"
+            ended = True
+
+
+def age_rotation(stores: Stores, name: str) -> None:
+    """Let the last rotation lie longer back than the grace."""
+    long_ago = now_ms() - GRACE_MS - 60_000
+    stores.redis.execute("HSET", stores.keys.session(name), "rotated", long_ago)
+
+
+def is_late(stores: Stores, name: str) -> bool:
+    rotated = stores.redis.execute("HGET", stores.keys.session(name), "rotated")
+    return now_ms() - int(rotated) > GRACE_MS + 5000
+
+
+def test_rivals_that_refresh_at_once_get_one_successor(stores: Stores) -> None:
+    stores.sessions.open(new())
+
+    with ThreadPoolExecutor(16) as pool:
+        told = list(pool.map(lambda _: rotate(stores, 1), range(16)))
+
+    assert {generation for _, generation in told} == {2}
+    assert sorted(outcome for outcome, _ in told) == ["grace"] * 15 + ["rotated"]
+
+
+def test_a_rotation_is_journaled_with_its_generation_and_time(stores: Stores) -> None:
+    stores.sessions.open(new())
+    made = stores.sessions.rotate(
+        entry(kind="refresh", ip="1.2.3.4"), 1, grace_ms=GRACE_MS, life_ms=LIFE_MS
+    )
+
+    written = journal(stores)[-1]
+
+    assert (written.generation, written.at) == (2, made.at)
+    assert (written.kind, written.ip) == ("refresh", "1.2.3.4")
+    assert rotate(stores, 1)[0] == "grace"
+    assert len(journal(stores)) == 2
+
+
+def test_a_session_redis_does_not_hold_is_unknown(stores: Stores) -> None:
+    assert rotate(stores, 1, "se_none") == ("unknown", 0)
+
+
+def test_a_lost_copy_is_written_again_and_journaled(stores: Stores) -> None:
+    lost = entry(kind="refresh", generation=4)
+
+    assert stores.sessions.restore(lost, life_ms=LIFE_MS)
+
+    assert rotate(stores, 4) == ("rotated", 5)
+    assert stores.sessions.list_ids(USER) == ["se_1"]
+    assert journal(stores)[0] == lost
+
+
+@pytest.mark.parametrize("generation", [1, 2, 3])
+def test_an_older_copy_never_replaces_a_newer_one(
+    stores: Stores, generation: int
+) -> None:
+    stores.sessions.restore(entry(generation=3), life_ms=LIFE_MS)
+
+    assert not stores.sessions.restore(entry(generation=generation), life_ms=LIFE_MS)
+
+    assert rotate(stores, 3) == ("rotated", 4)
+    assert len(journal(stores)) == 2
+
+
+def test_a_revoked_session_is_not_restored(stores: Stores) -> None:
+    stores.sessions.revoke(USER, ["se_1"], life_ms=LIFE_MS)
+
+    assert not stores.sessions.restore(entry(generation=9), life_ms=LIFE_MS)
+
+    assert stores.sessions.list_ids(USER) == []
+    assert rotate(stores, 1)[0] in {"unknown", "revoked"}
+
+
+def test_ended_sessions_leave_the_list_and_admit_nobody(stores: Stores) -> None:
+    for n in range(4):
+        stores.sessions.open(new(f"se_{n}", f"c{n}"))
+    stores.sessions.revoke(USER, ["se_1"], life_ms=LIFE_MS)
+    rotate(stores, 1, "se_2")
+    age_rotation(stores, "se_2")
+    assert rotate(stores, 1, "se_2")[0] == "reused"
+    stores.redis.execute("DEL", stores.keys.session("se_3"))
+
+    assert stores.sessions.list_ids(USER) == ["se_0"]
+    assert rotate(stores, 1, "se_1")[0] == "revoked"
+
+
+def test_revoking_nothing_asks_nothing(stores: Stores) -> None:
+    stores.sessions.revoke(USER, [], life_ms=LIFE_MS)
+
+    assert stores.redis.execute("DBSIZE") == 0
