@@ -8,11 +8,8 @@ to ``VAR_DIR/log/<process>.log``; in containers standard output is all.
 from __future__ import annotations
 
 import logging
-import os
 import sys
-import traceback
-from collections.abc import Callable, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from os import getpid
 from types import TracebackType
 from typing import Any
@@ -20,18 +17,18 @@ from typing import Any
 import orjson
 import structlog
 
-from config.clock import now_ms
+from config.log_lines import (
+    Event,
+    console_renderer,
+    render_json,
+    time_now,
+    write_exception,
+)
+from config.log_sink import LineSink
 from config.redaction import redact
 from config.setting_tree import Settings
 
-Event = MutableMapping[str, Any]
 Processor = Callable[[Any, str, Event], Event]
-
-# A pipe writes up to this many bytes in one piece; a longer line of one process
-# could be torn by another's.
-LINE_BYTES = 4096
-SHORT_TEXT = 200
-TRACE_TAIL = 2000
 
 # Their "received" and "succeeded" lines repeat ours and print return values.
 QUIET = (
@@ -45,25 +42,6 @@ QUIET = (
     "sqlalchemy",
     "asyncio",
 )
-
-
-class LineSink:
-    """Writes whole lines to a file descriptor and never raises.
-
-    A full disk or a closed pipe must not fail a request: the line is dropped and
-    counted in ``dropped``.
-    """
-
-    def __init__(self, descriptor: int = 1) -> None:
-        self.descriptor = descriptor
-        self.dropped = 0
-
-    def write(self, line: bytes) -> None:
-        """Write one line that ends in a line end."""
-        try:
-            os.write(self.descriptor, line)
-        except OSError:
-            self.dropped += 1
 
 
 class _NamedSink:
@@ -93,7 +71,11 @@ class PlainLog:
             self._slow.info(event, **facts)
             return
         facts["event"], facts["level"], facts["logger"] = event, "info", self._name
-        facts["process"], facts["pid"], facts["time"] = _plain.process, getpid(), _now()
+        facts["process"], facts["pid"], facts["time"] = (
+            _plain.process,
+            getpid(),
+            time_now(),
+        )
         _plain.sink.write(orjson.dumps(facts, option=orjson.OPT_APPEND_NEWLINE))
 
 
@@ -141,12 +123,12 @@ def configure_logging(
     ``process`` is the name in the Procfile and appears in every line.
     """
     chosen = sink or LineSink()
-    render = _render_json if settings.logs.format == "json" else _console()
+    render = render_json if settings.logs.format == "json" else console_renderer()
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         _stamp(process),
-        _write_exception,
+        write_exception,
         redact,
         render,
     ]
@@ -214,7 +196,7 @@ def _log_uncaught(
 
 def _stamp(process: str) -> Processor:
     def stamp(logger: object, _method: str, event: Event) -> Event:
-        event["time"] = _now()
+        event["time"] = time_now()
         if isinstance(logger, _NamedSink):
             event["logger"] = logger.name
         event["process"] = process
@@ -222,57 +204,3 @@ def _stamp(process: str) -> Processor:
         return event
 
     return stamp
-
-
-def _now() -> str:
-    moment = datetime.fromtimestamp(now_ms() / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def _write_exception(_logger: object, _method: str, event: Event) -> Event:
-    """Replace ``exc_info`` by its text; the redaction after it reads the text."""
-    given = event.pop("exc_info", None)
-    if not given:
-        return event
-    if isinstance(given, BaseException):
-        given = (type(given), given, given.__traceback__)
-    elif given is True:
-        given = sys.exc_info()
-    event["exception"] = "".join(traceback.format_exception(*given)).rstrip()
-    return event
-
-
-def _render_json(_logger: object, _method: str, event: Event) -> Any:  # noqa: ANN401
-    line = orjson.dumps(event, default=str, option=orjson.OPT_APPEND_NEWLINE)
-    if len(line) <= LINE_BYTES:
-        return line
-    return orjson.dumps(
-        _shortened(event), default=str, option=orjson.OPT_APPEND_NEWLINE
-    )
-
-
-def _shortened(event: Event) -> dict[str, object]:
-    short: dict[str, object] = {}
-    for key, value in event.items():
-        plain = isinstance(value, int | float | None)
-        short[key] = value if plain else str(value)[:SHORT_TEXT]
-    if isinstance(text := event.get("exception"), str):
-        # The end names the error; the beginning is the server's own frames.
-        short["exception"] = text[-TRACE_TAIL:]
-    return short
-
-
-def _console() -> Any:  # noqa: ANN401 (structlog's own renderers are untyped)
-    """Render for eyes; line ends inside a value cannot begin a line of their own."""
-    renderer = structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())
-
-    def render(logger: object, method: str, event: Event) -> bytes:
-        trace = event.pop("exception", None)
-        for key, value in event.items():
-            if isinstance(value, str):
-                event[key] = value.replace("\r", "\\r").replace("\n", "\\n")
-        if trace:
-            event["exception"] = trace
-        return str(renderer(logger, method, event)).encode() + b"\n"
-
-    return render

@@ -16,8 +16,9 @@ from web.lean_flask import LeanFlask
 from web.middleware import Door
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
+from web.services.per_process import PerProcess
 from web.services.profile import ProfileService
-from web.services.roster import PerProcess, Services
+from web.services.roster import Services
 from web.services.sessions import SessionService
 from web.views import auth, hello, me
 from wechat.gateway import open_gateway

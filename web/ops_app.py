@@ -13,7 +13,7 @@ from web.docs_page import add_docs
 from web.ops_guard import guard_admin_routes
 from web.ops_metrics import Exposition, JournalCollector
 from web.readiness import Readiness, add_readiness
-from web.services.roster import PerProcess
+from web.services.per_process import PerProcess
 from web.views import hello
 
 if TYPE_CHECKING:

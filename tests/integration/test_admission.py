@@ -257,6 +257,17 @@ def test_the_session_is_looked_at_in_the_same_round_trip(
     assert told.session == state
 
 
+def test_a_login_over_its_limit_leads_no_flight(open_with: MakeStores) -> None:
+    stores = open_with({"login.device": f"1/{SLOW}"})
+    knock(stores, MOBILE, "a")
+
+    with pytest.raises(Limited) as refused:
+        knock(stores, MOBILE, "b")
+
+    assert refused.value.reason == "rate_limited"
+    assert stores.admission.find_record(stores.keys.code("app", "b")) is None
+
+
 def test_a_failure_that_does_not_count_locks_nobody(open_with: MakeStores) -> None:
     stores = open_with({}, failures="1/300")
     key = stores.keys.code("app", "c")

@@ -256,6 +256,18 @@ def test_queue_lengths_come_from_the_broker(stores: Stores) -> None:
     stores.ping()
 
 
+def test_a_broker_that_is_no_redis_is_not_asked(
+    redis_url: str, make_settings: Callable[..., Settings]
+) -> None:
+    settings = make_settings(REDIS_URL=redis_url)
+    broker = {"broker_url": "sentinel://127.0.0.1:1/0"}
+    redis = settings.redis.model_copy(update=broker)
+    stores = open_stores(settings.model_copy(update={"redis": redis}))
+
+    assert stores.queue_lengths(["logins"]) == {}
+    stores.close()
+
+
 def test_closed_stores_open_again_on_use(stores: Stores) -> None:
     stores.login_stream.make_group()
     stores.login_stream.read("a", count=1, block_ms=1)

@@ -5,13 +5,11 @@ Views see the protocols, so that tests can serve them from memory.
 
 from __future__ import annotations
 
-import os
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     import msgspec
 
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
     from web.services.login import LoginAnswer, LoginRequest
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
-
-T = TypeVar("T")
 
 
 class AdmissionDoor(Protocol):
@@ -75,29 +71,3 @@ class Services:
     login: Login
     sessions: Sessions
     profiles: Profiles
-
-
-class PerProcess(Generic[T]):
-    """A value opened at first use, anew in every process that was forked off.
-
-    Sockets must not be shared with a parent: answers would reach the wrong one.
-    """
-
-    def __init__(self, open_value: Callable[[], T]) -> None:
-        self._open = open_value
-        self._lock = threading.Lock()
-        self._held: tuple[int, T] | None = None
-
-    def __call__(self) -> T:
-        """Return this process's value."""
-        held = self._held
-        if held is not None and held[0] == os.getpid():
-            return held[1]
-        return self._fresh()
-
-    def _fresh(self) -> T:
-        with self._lock:
-            held = self._held
-            if held is None or held[0] != os.getpid():
-                held = self._held = (os.getpid(), self._open())
-            return held[1]

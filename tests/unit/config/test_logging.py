@@ -8,9 +8,9 @@ import sys
 import pytest
 import structlog
 
+from config.log_lines import LINE_BYTES
+from config.log_sink import LineSink
 from config.logging import (
-    LINE_BYTES,
-    LineSink,
     bind_context,
     clear_context,
     configure_logging,

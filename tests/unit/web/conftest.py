@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.clock import now_ms
-from config.logging import LineSink, configure_logging
+from config.log_sink import LineSink
+from config.logging import configure_logging
 from tests.unit.web.seams import House, new_house
 from web.app import create_app
 
