@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import os
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from Crypto.Hash import SHA256
 from Crypto.Protocol.KDF import HKDF
@@ -70,9 +70,7 @@ class IdentityHasher:
 
 def derive_key(master: bytes, purpose: str) -> bytes:
     """Return 32 bytes for one purpose (HKDF, RFC 5869)."""
-    # One key was asked for, so it is not the list that several would be.
-    context = f"kuaida:{purpose}".encode()
-    return cast("bytes", HKDF(master, 32, b"", SHA256, context=context))
+    return HKDF(master, 32, b"", SHA256, context=f"kuaida:{purpose}".encode())
 
 
 def sealer_for(secrets: SecretSettings, purpose: str) -> Sealer:
