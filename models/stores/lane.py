@@ -44,8 +44,8 @@ class Call:
         self.replies: list[Reply] = []
         self.error: BaseException | None = None
         self.leads = False
-        self.latch = threading.Lock()
-        self.latch.acquire()
+        # Made only for those who wait: most calls find the lane idle.
+        self.latch: threading.Lock | None = None
 
 
 class Lane:
@@ -72,16 +72,18 @@ class Lane:
             self._gathered.append(call)
             call.leads = not self._busy
             self._busy = True
-        if not call.leads:
-            self._wait(call)
+            if not call.leads and call.latch is None:
+                call.latch = _closed_latch()
+        if call.latch is not None:
+            self._wait(call, call.latch)
         if call.leads:
             self._lead()
         if call.error is not None:
             raise RedisUnavailable(str(call.error)) from call.error
 
-    def _wait(self, call: Call) -> None:
+    def _wait(self, call: Call, latch: threading.Lock) -> None:
         try:
-            woken = call.latch.acquire(timeout=self._patience_s)
+            woken = latch.acquire(timeout=self._patience_s)
         except BaseException:
             # This request is cut off while it waits: it must not become the heir.
             if not self._leave(call):
@@ -92,7 +94,7 @@ class Lane:
         if self._leave(call):
             raise RedisUnavailable("no reply in time")
         # The lane came to us at this very moment: take it with the latch, and serve.
-        call.latch.acquire()
+        latch.acquire()
 
     def _leave(self, call: Call) -> bool:
         """Go away; False when the lane has already been handed to ``call``."""
@@ -124,7 +126,8 @@ class Lane:
         finally:
             self._hand_on()
             for call in batch:
-                call.latch.release()
+                if call.latch is not None:
+                    call.latch.release()
 
     def _hand_on(self) -> None:
         with self._mutex:
@@ -134,7 +137,8 @@ class Lane:
             # The first who waits leads the next round; it stays in the queue.
             heir = self._gathered[0]
             heir.leads = True
-        heir.latch.release()
+        if heir.latch is not None:
+            heir.latch.release()
 
     def _exchange(self, batch: list[Call]) -> None:
         connection = self._ready_connection()
@@ -169,6 +173,12 @@ class Lane:
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None
+
+
+def _closed_latch() -> threading.Lock:
+    latch = threading.Lock()
+    latch.acquire()
+    return latch
 
 
 def _read(connection: Connection) -> Reply:
