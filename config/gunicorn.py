@@ -18,7 +18,7 @@ from config.logging import configure_logging
 from config.metrics import process_label
 from config.settings import load_settings
 
-# Objects made before a collection: about a hundred logins.
+# New objects before a collection; the default of 700 is a handful of requests.
 GC_THRESHOLD = 20_000
 process = os.environ.get("PROCESS", "web")
 settings = load_settings()
@@ -65,8 +65,7 @@ limit_request_field_size = 4096
 header_map = "refuse"
 # Nobody but a proxy on this machine may speak for others; the app counts the hops.
 forwarded_allow_ips = "127.0.0.1,::1"
-# One line a request is written by the app, with ids and redacted.
-accesslog = None
+accesslog = None  # The app writes one line a request itself, redacted.
 errorlog = "-"
 statsd_host = None
 # A socket in the user's home: two instances would fight, read-only systems fail.
@@ -89,5 +88,4 @@ def post_worker_init(_worker: object) -> None:
     """Leave what was loaded at start out of every later garbage collection."""
     gc.collect()
     gc.freeze()
-    # The default of 700 new objects is a handful of requests.
     gc.set_threshold(GC_THRESHOLD, 20, 20)

@@ -1,31 +1,20 @@
-"""Devices a user has logged in from, as the mini-program describes them."""
+"""Devices a user has logged in from; `device_info` is what a client says of one."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id
+from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, upsert
 
-# A control character would survive JSON and spoil logs and columns.
-_PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
-_Text32 = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=_PRINTABLE)]
-_Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_PRINTABLE)]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
+    from sqlalchemy.orm import Session
 
-class DeviceInfo(
-    msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """What a client says about its device; hints, never proof."""
-
-    id: _Text64
-    model: _Text64 | None = None
-    platform: _Text32 | None = None
-    system: _Text64 | None = None
-    wechat_version: _Text32 | None = None
+    from models.login_entry import LoginEntry
 
 
 class Device(Base):
@@ -43,3 +32,26 @@ class Device(Base):
     wechat_version: Mapped[str | None] = mapped_column(String(32))
     first_seen_at: Mapped[EpochMs]
     last_seen_at: Mapped[EpochMs]
+
+
+def write_devices(session: Session, fresh: Sequence[LoginEntry]) -> None:
+    """Insert or renew the devices that ``fresh`` logins came from."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in fresh:
+        if entry.device is None:
+            continue
+        first = rows.get((entry.user_id, entry.device.id), {}).get("first_seen_at")
+        rows[entry.user_id, entry.device.id] = {
+            "user_id": entry.user_id,
+            "device_id": entry.device.id,
+            "app_id": entry.app_id,
+            "model": entry.device.model,
+            "platform": entry.device.platform,
+            "system": entry.device.system,
+            "wechat_version": entry.device.wechat_version,
+            "first_seen_at": first or entry.at,
+            "last_seen_at": entry.at,
+        }
+    described = ("model", "platform", "system", "wechat_version")
+    change = {**dict.fromkeys(described, "set"), "last_seen_at": "max"}
+    upsert(session, Device.__table__, [rows[key] for key in sorted(rows)], change)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from models.devices import DeviceInfo
+from models.device_info import DeviceInfo
 
 # As long as the columns: checked where an entry is read, since SQLite would not.
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]

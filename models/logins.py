@@ -8,20 +8,19 @@ exactly once.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 from sqlalchemy import Index, String, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, upsert
-from models.devices import Device
+from models.devices import write_devices
 from models.events import Event, EventType
+from models.identities import IdentityRow, write_identities
 from models.outbox import add_event, delete_by_id
 from models.sessions import Session
 from models.user_events import write_numbered
 from models.users import (
-    Identity,
     Profile,
     User,
     new_user,
@@ -52,17 +51,6 @@ class LoginEvent(Base):
     at: Mapped[EpochMs]
 
 
-class IdentityRow(msgspec.Struct, frozen=True):
-    """The sealed identity of one user, ready to store."""
-
-    user_id: str
-    app_id: str
-    openid_hash: str
-    openid_sealed: bytes
-    unionid_hash: str | None = None
-    unionid_sealed: bytes | None = None
-
-
 def record_logins(
     session: SqlSession,
     entries: Sequence[LoginEntry],
@@ -80,8 +68,8 @@ def record_logins(
     if fresh:
         _write_history(session, fresh)
         _write_users(session, fresh)
-        _write_identities(session, fresh, open_identities)
-        _write_devices(session, fresh)
+        write_identities(session, fresh, open_identities)
+        write_devices(session, fresh)
     _write_lost_users(session, entries)
     _write_sessions(session, entries)
     users = read_users(session, list({entry.user_id for entry in entries}))
@@ -149,53 +137,6 @@ def _write_lost_users(session: SqlSession, entries: Sequence[LoginEntry]) -> Non
         del lost[user_id]
     rows = [new_user(name, lost[name].app_id, lost[name].at) for name in sorted(lost)]
     upsert(session, User.__table__, rows, {"updated_at": "max"})
-
-
-def _write_identities(
-    session: SqlSession,
-    fresh: Sequence[LoginEntry],
-    open_identities: Callable[[Sequence[tuple[str, str]]], list[IdentityRow]],
-) -> None:
-    wanted = {entry.user_id: entry for entry in fresh}
-    known = session.execute(
-        select(Identity.user_id, Identity.unionid_hash).where(
-            Identity.user_id.in_(list(wanted))
-        )
-    )
-    for user_id, unionid_hash in known:
-        if unionid_hash or not wanted[user_id].has_unionid:
-            del wanted[user_id]
-    if not wanted:
-        return
-    created_at = min(entry.at for entry in fresh)
-    found = open_identities(sorted((w.app_id, w.user_id) for w in wanted.values()))
-    rows = [{**msgspec.structs.asdict(row), "created_at": created_at} for row in found]
-    rows.sort(key=lambda row: (row["app_id"], row["openid_hash"]))
-    # A unionid may appear later for a known user: fill it in, never overwrite.
-    change = {"unionid_hash": "keep", "unionid_sealed": "keep"}
-    upsert(session, Identity.__table__, rows, change)
-
-
-def _write_devices(session: SqlSession, fresh: Sequence[LoginEntry]) -> None:
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in fresh:
-        if entry.device is None:
-            continue
-        first = rows.get((entry.user_id, entry.device.id), {}).get("first_seen_at")
-        rows[entry.user_id, entry.device.id] = {
-            "user_id": entry.user_id,
-            "device_id": entry.device.id,
-            "app_id": entry.app_id,
-            "model": entry.device.model,
-            "platform": entry.device.platform,
-            "system": entry.device.system,
-            "wechat_version": entry.device.wechat_version,
-            "first_seen_at": first or entry.at,
-            "last_seen_at": entry.at,
-        }
-    described = ("model", "platform", "system", "wechat_version")
-    change = {**dict.fromkeys(described, "set"), "last_seen_at": "max"}
-    upsert(session, Device.__table__, [rows[key] for key in sorted(rows)], change)
 
 
 def _write_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import Index, Integer, String, Text, delete, func, or_, select, update
+from sqlalchemy import Index, Integer, String, Text, delete, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.logging import bound_id
@@ -199,7 +199,7 @@ def backlog(session: Session) -> Backlog:
 
 def prune(session: Session, *, before: int, limit: int) -> int:
     """Delete up to ``limit`` closed rows last touched before ``before``; dead stay."""
-    closed = or_(*(Outbox.state == state for state in ("done", "discarded", "cancelled")))
+    closed = Outbox.state.in_(("done", "discarded", "cancelled"))
     ids = session.scalars(
         select(Outbox.id).where(closed, Outbox.updated_at < before).limit(limit)
     ).all()

@@ -5,13 +5,14 @@ from __future__ import annotations
 from models.base import Base
 from models.catalog import Product, Stock
 from models.devices import Device
+from models.identities import Identity
 from models.inbox import Inbox
 from models.logins import LoginEvent
 from models.outbox import Outbox
 from models.schedule import ScheduleSlot
 from models.sessions import Session
 from models.user_events import UserEvent
-from models.users import Identity, User
+from models.users import User
 
 TABLES = (
     Device,

@@ -1,11 +1,11 @@
-"""Users and their identities: who a person is in an app, and what they told us."""
+"""Users: who a person is in an app, and what they told us; see also `identities`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Index, Integer, LargeBinary, String, select
+from sqlalchemy import BigInteger, Boolean, Integer, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, database_now, upsert
@@ -35,25 +35,6 @@ class User(Base):
     event_seq: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[EpochMs]
     updated_at: Mapped[EpochMs]
-
-
-class Identity(Base):
-    """What WeChat calls the person: openid and unionid, sealed, found by keyed hash."""
-
-    __tablename__ = "identities"
-    __table_args__ = (
-        Index(None, "user_id"),
-        Index(None, "unionid_hash"),
-        TABLE_OPTIONS,
-    )
-
-    app_id: Mapped[AppId] = mapped_column(primary_key=True)
-    openid_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    user_id: Mapped[Id]
-    openid_sealed: Mapped[bytes] = mapped_column(LargeBinary)
-    unionid_hash: Mapped[str | None] = mapped_column(String(64))
-    unionid_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
-    created_at: Mapped[EpochMs]
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=False):

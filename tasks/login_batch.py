@@ -12,10 +12,11 @@ from typing import NamedTuple
 import msgspec
 
 from config.metrics import LOGINS_POISONED
+from models.identities import IdentityRow
 from models.inbox import mark_done
 from models.login_entry import LoginEntry
 from models.login_journal import PURPOSE, seal_bytes
-from models.logins import IdentityRow, record_logins
+from models.logins import record_logins
 from models.outbox import NewWork, add_dead
 from models.rivals import VALUE_REFUSED
 from models.sealing import IdentityHasher, sealer_for

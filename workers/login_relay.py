@@ -1,7 +1,4 @@
-"""The relay's part for logins: stream ids in batches, one message a batch.
-
-Reads `models/stores/login_stream.py`; `tasks/logins.py` writes and acknowledges.
-"""
+"""The relay's part for logins: ids of the stream in batches, for `tasks/logins.py`."""
 
 from __future__ import annotations
 

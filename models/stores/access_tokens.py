@@ -1,7 +1,6 @@
 """WeChat's access tokens, shared by all processes and sealed at rest.
 
-Redis away: every method raises `RedisUnavailable`; `wechat/access_token.py` then
-lives on the last good token in its memory.
+Redis away: `RedisUnavailable`; `wechat/access_token.py` lives on its last good one.
 """
 
 from __future__ import annotations

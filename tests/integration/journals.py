@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from config.clock import now_ms
 from models.base import new_id
-from models.devices import DeviceInfo
+from models.device_info import DeviceInfo
 from models.login_entry import LoginEntry
 from models.outbox import Outbox
 from models.sealing import IdentityHasher

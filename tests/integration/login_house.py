@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from config.clock import Deadline
-from models.devices import DeviceInfo
+from models.device_info import DeviceInfo
 from models.outbox import Outbox
 from web.services.caller import Caller
-from web.services.login import LoginAnswer, LoginRequest, LoginService
+from web.services.login import LoginService
+from web.services.login_answer import LoginAnswer
+from web.services.login_attempt import LoginRequest
 from web.services.login_fallback import TASK
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ from config.settings import load_settings
 from models.database import open_database
 from models.stores.container import open_stores
 from web.services.caller import Caller
-from web.services.login import LoginRequest, LoginService
+from web.services.login import LoginService
+from web.services.login_attempt import LoginRequest
 from wechat.gateway import open_gateway
 from wechat.simulator.state import SimApp, SimState
 from wechat.simulator.transport import SimulatedTransport

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from config.clock import now_ms
 from models.base import new_id
-from models.devices import DeviceInfo
+from models.device_info import DeviceInfo
 from models.login_entry import LoginEntry
 from models.sealing import IdentityHasher
 from models.stores.sessions import NewSession, WeChatSecrets

@@ -24,7 +24,8 @@ from tests.conftest import NOWHERE
 from tests.integration.login_house import RIVAL, WIDE, House
 from tests.servers.process import wait_until
 from web.services.caller import Caller
-from web.services.login import LoginRequest, LoginService
+from web.services.login import LoginService
+from web.services.login_attempt import LoginRequest
 from wechat.gateway import open_gateway
 from wechat.simulator.state import SimApp, SimState
 from wechat.simulator.transport import SimulatedTransport

@@ -8,11 +8,8 @@ takes its place (`web/services/login_fallback.py`).
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from config.clock import Deadline, now_ms, sleep
 from config.metrics import LOGINS
@@ -27,10 +24,10 @@ from models.errors import (
 )
 from models.login_entry import LoginEntry
 from models.sealing import IdentityHasher
-from models.stores.admission import Caller as LimitCaller
 from models.stores.admission import FailedExchange
 from models.stores.sessions import NewSession, WeChatSecrets
-from models.users import Profile
+from web.services.login_answer import LoginAnswer, login_answer
+from web.services.login_attempt import Attempt
 from web.services.login_fallback import LoginFallback
 from web.services.login_record import (
     LoginRecord,
@@ -47,10 +44,9 @@ from wechat.errors import WeChatError
 if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database
-    from models.devices import DeviceInfo
     from models.stores.container import Stores
     from web.services.caller import Caller
-    from web.services.tokens import Tokens
+    from web.services.login_attempt import LoginRequest
     from wechat.gateway import Gateway
 
 MS_PER_S = 1000
@@ -63,57 +59,6 @@ RESERVE_SHARE = 0.2
 PASSING_FAULT_MS = 500
 _SUCCEEDED = LOGINS.labels("ok")
 LASTING_FAULTS = ("login_code_invalid", "high_risk_user")
-
-
-@dataclass(frozen=True, slots=True)
-class LoginRequest:
-    """What the page sends after ``wx.login``, already checked by the view."""
-
-    code: str
-    app_id: str | None = None
-    device: DeviceInfo | None = None
-    guest_token: str | None = None
-
-
-class Enrichment(msgspec.Struct, frozen=True):
-    """How far the background part of the login is: ``pending`` or ``done``."""
-
-    state: str = "pending"
-
-
-class LoginAnswer(msgspec.Struct, frozen=True):
-    """Tokens, the user as far as known, and whether the user is new (a hint)."""
-
-    access_token: str
-    expires_in: int
-    refresh_in: int
-    refresh_token: str
-    refresh_expires_in: int
-    session_id: str
-    token_type: str
-    app_id: str
-    user_id: str
-    user: Profile | msgspec.Raw
-    enrichment: Enrichment
-    is_new: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One login on its way: the request, who asks, and the names it goes by."""
-
-    request: LoginRequest
-    caller: Caller
-    app_id: str
-    code_key: str
-    mark: str
-
-    @property
-    def limits(self) -> LimitCaller:
-        """The dimensions under which this login is counted."""
-        device = self.request.device.id if self.request.device else ""
-        device = device or self.caller.device_id
-        return LimitCaller(self.caller.ip, device=device, app=self.app_id)
 
 
 class LoginService:
@@ -149,7 +94,7 @@ class LoginService:
             LOGINS.labels(error.reason).inc()
             raise
         _SUCCEEDED.inc()
-        return _answer(self._tokens.sign(record.grant), record, profile)
+        return login_answer(self._tokens.sign(record.grant), record, profile)
 
     def _attempt(self, request: LoginRequest, caller: Caller) -> Attempt:
         app_id = request.app_id or self._apps[0]
@@ -269,22 +214,3 @@ def record_of(entry: LoginEntry) -> LoginRecord:
 def _with_reserve(deadline: Deadline) -> Deadline:
     reserve = min(RESERVE_S, deadline.remaining_s() * RESERVE_SHARE)
     return Deadline(deadline.at - reserve)
-
-
-def _answer(tokens: Tokens, record: LoginRecord, profile: bytes) -> LoginAnswer:
-    at = record.at
-    pending = Profile(id=record.user_id, created_at=at, last_login_at=at, login_count=1)
-    return LoginAnswer(
-        access_token=tokens.access_token,
-        expires_in=tokens.expires_in,
-        refresh_in=tokens.refresh_in,
-        refresh_token=tokens.refresh_token,
-        refresh_expires_in=tokens.refresh_expires_in,
-        session_id=tokens.session_id,
-        token_type=tokens.token_type,
-        app_id=record.app_id,
-        user_id=record.user_id,
-        user=msgspec.Raw(profile) if profile else pending,
-        enrichment=Enrichment(),
-        is_new=False if profile else None,
-    )

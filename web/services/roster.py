@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from models.users import Profile
     from web.services.caller import Caller, Claims
     from web.services.local_buckets import LocalBuckets
-    from web.services.login import LoginAnswer, LoginRequest
+    from web.services.login_answer import LoginAnswer
+    from web.services.login_attempt import LoginRequest
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
 

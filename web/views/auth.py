@@ -6,11 +6,12 @@ from typing import Literal
 
 import msgspec
 
-from models.devices import DeviceInfo
+from models.device_info import DeviceInfo
 from models.users import Profile
 from web.fields import AppName, DeviceName, LoginCode, ShortText, Text, TokenText
 from web.routes import Auth, Call, Limit, Routes, Spec
-from web.services.login import LoginAnswer, LoginRequest
+from web.services.login_answer import LoginAnswer
+from web.services.login_attempt import LoginRequest
 from web.services.tokens import Tokens
 
 ROUTES = Routes("auth")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from models.devices import DeviceInfo
+from models.device_info import DeviceInfo
 from models.login_entry import LoginEntry
 from models.login_journal import JournaledLogin, seal_bytes, seal_login, unseal_login
 from models.sealing import Sealer, Unsealable

@@ -9,7 +9,7 @@ from models.errors import RedisUnavailable
 from models.stores.admission import Admission
 from models.users import Profile
 from web.services.local_buckets import LocalBuckets
-from web.services.login import Enrichment, LoginAnswer
+from web.services.login_answer import Enrichment, LoginAnswer
 from web.services.roster import Services
 from web.services.tokens import Grant, TokenSigner
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.stores.admission import Caller as LimitCaller
     from web.services.caller import Caller, Claims
-    from web.services.login import LoginRequest
+    from web.services.login_attempt import LoginRequest
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
 

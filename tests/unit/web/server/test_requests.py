@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.server.requests import (
-    BodyReader,
-    Incoming,
-    Refused,
-    RequestLimits,
-    RequestParser,
-    new_environ,
-)
+from web.server.environ import BodyReader, new_environ
+from web.server.requests import Incoming, Refused, RequestLimits, RequestParser
 
 LIMITS = RequestLimits()
 HOST = b"Host: x\r\n"

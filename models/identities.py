@@ -1,0 +1,80 @@
+"""What WeChat calls a person: openid and unionid, sealed, found by keyed hash.
+
+`models/logins.py` writes them; what is sealed comes from `tasks/login_batch.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import Index, LargeBinary, String, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.orm import Session
+
+    from models.login_entry import LoginEntry
+
+
+class Identity(Base):
+    """One person in one app; another app of ours knows another openid."""
+
+    __tablename__ = "identities"
+    __table_args__ = (
+        Index(None, "user_id"),
+        Index(None, "unionid_hash"),
+        TABLE_OPTIONS,
+    )
+
+    app_id: Mapped[AppId] = mapped_column(primary_key=True)
+    openid_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[Id]
+    openid_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    unionid_hash: Mapped[str | None] = mapped_column(String(64))
+    unionid_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[EpochMs]
+
+
+class IdentityRow(msgspec.Struct, frozen=True):
+    """The sealed identity of one user, ready to store."""
+
+    user_id: str
+    app_id: str
+    openid_hash: str
+    openid_sealed: bytes
+    unionid_hash: str | None = None
+    unionid_sealed: bytes | None = None
+
+
+def write_identities(
+    session: Session,
+    fresh: Sequence[LoginEntry],
+    open_identities: Callable[[Sequence[tuple[str, str]]], list[IdentityRow]],
+) -> None:
+    """Insert the identities of ``fresh`` logins, or the unionid they lack.
+
+    ``open_identities`` is asked for the (app_id, user_id) pairs that miss something.
+    """
+    wanted = {entry.user_id: entry for entry in fresh}
+    known = session.execute(
+        select(Identity.user_id, Identity.unionid_hash).where(
+            Identity.user_id.in_(list(wanted))
+        )
+    )
+    for user_id, unionid_hash in known:
+        if unionid_hash or not wanted[user_id].has_unionid:
+            del wanted[user_id]
+    if not wanted:
+        return
+    created_at = min(entry.at for entry in fresh)
+    found = open_identities(sorted((w.app_id, w.user_id) for w in wanted.values()))
+    rows = [{**msgspec.structs.asdict(row), "created_at": created_at} for row in found]
+    rows.sort(key=lambda row: (row["app_id"], row["openid_hash"]))
+    # A unionid may appear later for a known user: fill it in, never overwrite.
+    change = {"unionid_hash": "keep", "unionid_sealed": "keep"}
+    upsert(session, Identity.__table__, rows, change)
