@@ -10,7 +10,7 @@ DEV_LOCK := requirements-dev.lock
 export SKIP_EXTERNAL
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo doctor test check bench lock env-example clean
+.PHONY: help run demo doctor test lint check bench lock env-example clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -32,12 +32,14 @@ test: ## run every test tier with real Redis and MariaDB (SKIP_EXTERNAL=1 withou
 	@if [ "$$SKIP_EXTERNAL" != 1 ]; then $(PYTHON) -m config.dev.apt redis-server mariadbd; fi
 	@exec $(BIN)/python -m pytest -p config.dev.tiers $(PYTEST_ARGS)
 
-check: ## lint, format, types, layers, fast tests (below three minutes)
+lint: ## ruff, format, types, layers
 	@$(ENVIRONMENT) $(DEV_LOCK)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy config models wechat tasks web workers tests
 	$(BIN)/lint-imports --no-cache
+
+check: lint ## lint and the fast tests (below three minutes)
 	$(BIN)/python -m pytest -q -p config.dev.tiers tests/unit tests/architecture
 
 bench: ## measure requests, logins and enrichment against bare Flask

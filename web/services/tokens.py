@@ -73,7 +73,7 @@ class TokenSigner:
     def read_refresh(self, token: str) -> Grant:
         """Return the grant of a refresh token that is ours and still lives.
 
-        Raises `Unauthenticated`: ``token_invalid`` or ``token_expired``.
+        Raises `Unauthenticated`: ``token_invalid``, or ``session_revoked`` at its end.
         """
         body, _, mac = token.encode("ascii", "replace").partition(b".")
         if len(token) > MAX_REFRESH_TOKEN or not mac:
