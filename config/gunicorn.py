@@ -67,7 +67,6 @@ header_map = "refuse"
 forwarded_allow_ips = "127.0.0.1,::1"
 accesslog = None  # The app writes one line a request itself, redacted.
 errorlog = "-"
-statsd_host = None
 # A socket in the user's home: two instances would fight, read-only systems fail.
 control_socket_disable = True
 # The parent would open stores and greenlets before the fork.

@@ -1,11 +1,11 @@
 """What production refuses: samples, open doors and stores that cannot carry it.
 
-Called by `config/settings.py` once every single setting is legal by itself.
+Called by `config/settings.py` with the groups that are legal by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from config.secrets import looks_like_sample
 from config.setting_group import LOOPBACK, url_scheme
@@ -17,12 +17,15 @@ MIN_PASSWORD = 12
 
 
 def production_faults(settings: Settings) -> list[str]:
-    """Return every reason why ``settings`` may not serve real users."""
+    """Return every reason why ``settings`` may not serve real users.
+
+    A group that is None was illegal by itself and is left out.
+    """
     return [
-        *_secret_faults(settings),
-        *_store_faults(settings),
-        *_flower_faults(settings),
-        *_wechat_faults(settings),
+        fault
+        for needs, check in CHECKS
+        if all(getattr(settings, name) is not None for name in needs)
+        for fault in check(settings)
     ]
 
 
@@ -40,11 +43,17 @@ def _secret_faults(settings: Settings) -> Iterator[str]:
         yield f"ADMIN_TOKEN must be at least {MIN_TOKEN} random characters"
 
 
-def _store_faults(settings: Settings) -> Iterator[str]:
+def _database_faults(settings: Settings) -> Iterator[str]:
     if url_scheme(settings.database.url) == "sqlite":
         yield "DATABASE_URL is SQLite, which has one writer: use MySQL or MariaDB"
+
+
+def _log_faults(settings: Settings) -> Iterator[str]:
     if settings.logs.debug:
         yield "DEBUG must be off: it shows source code to strangers"
+
+
+def _limit_faults(settings: Settings) -> Iterator[str]:
     if not settings.limits.enabled:
         yield "RATE_LIMITS=off leaves the login open to floods"
 
@@ -68,3 +77,13 @@ def _wechat_faults(settings: Settings) -> Iterator[str]:
             yield "WECHAT_APPS must list your mini-programs, not the demo app"
         elif looks_like_sample(app.secret.get_secret_value()):
             yield f"WECHAT_APPS: the secret of {app.app_id} is a sample"
+
+
+CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] = (
+    (("secrets",), _secret_faults),
+    (("database",), _database_faults),
+    (("logs",), _log_faults),
+    (("limits",), _limit_faults),
+    (("flower", "secrets"), _flower_faults),
+    (("wechat",), _wechat_faults),
+)

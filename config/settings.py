@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar, get_args
+from types import SimpleNamespace
+from typing import TypeVar, cast, get_args
 
 from dotenv import dotenv_values
 from pydantic import ValidationError
@@ -40,6 +41,17 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_URL_FILE = Path("run", "redis_url")
 
 
+# pydantic's words for the commonest faults, said for the person who set them.
+PLAIN = {
+    "missing": "is missing",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "bool_parsing": "must be true or false",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
+
+
 class SettingsError(Exception):
     """The settings cannot be used; ``faults`` names every reason, not the first."""
 
@@ -68,18 +80,18 @@ def load_settings(
     given = _given(source, env_file, faults)
     env = given.get("KUAIDA_ENV", "dev")
     if env not in get_args(Environment):
-        raise SettingsError([*faults, "KUAIDA_ENV must be dev, test or production"])
+        faults.append("KUAIDA_ENV must be dev, test or production")
     var_dir = Path(given.get("VAR_DIR", "var")).resolve()
     values = _derived(given, var_dir, production=env == "production") | given
     _add_secrets(values, var_dir, faults, make=env != "production")
     groups = {name: _fill(kind, values, faults) for name, kind in GROUPS.items()}
+    if env == "production":
+        # Of the groups that are legal by themselves; the others are named already.
+        faults += production_faults(cast("Settings", SimpleNamespace(**groups)))
     if faults:
         raise SettingsError(faults)
     fields: dict[str, object] = {"env": env, "var_dir": var_dir, **groups}
-    settings = Settings.model_validate(fields)
-    if settings.production and (refused := production_faults(settings)):
-        raise SettingsError(refused)
-    return settings
+    return Settings.model_validate(fields)
 
 
 def given_settings(
@@ -156,7 +168,8 @@ def _fill(
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
             where = ".".join(str(part) for part in fault["loc"])
-            words = fault["msg"].removeprefix("Value error, ")
+            words = PLAIN.get(fault["type"], fault["msg"])
+            words = words.removeprefix("Value error, ")
             faults.append(f"{where} {words}".strip())
         return None
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import OperationalError
+
+from config.clock import monotonic, sleep
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -13,11 +16,34 @@ if TYPE_CHECKING:
     from config.store_settings import DatabaseSettings
 
 
+# How long SQLite itself may wait for a lock, holding its process, and how often the
+# write lock is tried again.
+SQLITE_PATIENCE_MS = 20
+SQLITE_RETRY_S = 0.01
+
+
 def create_database_engine(settings: DatabaseSettings) -> Engine:
     """Return an engine for ``settings.url``: SQLite, MySQL 8 or MariaDB 10.6+."""
     if make_url(settings.url).get_backend_name() == "sqlite":
         return _sqlite_engine(settings)
     return _mysql_engine(settings)
+
+
+def _begin_writing(connection: Connection, lock_wait_s: float) -> None:
+    """Wait for SQLite's one write lock between the tries, where others may run.
+
+    The library's own wait holds the whole process under gevent.
+    """
+    until = monotonic() + lock_wait_s
+    while True:
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError:
+            if monotonic() >= until:
+                raise
+            sleep(SQLITE_RETRY_S)
+        else:
+            return
 
 
 def error_code(error: DBAPIError) -> int | None:
@@ -68,7 +94,7 @@ def _sqlite_engine(settings: DatabaseSettings) -> Engine:
     @event.listens_for(engine, "connect")
     def _pragmas(connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(settings.lock_wait_s * 1000)}")
+        cursor.execute(f"PRAGMA busy_timeout={SQLITE_PATIENCE_MS}")
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.close()
@@ -76,7 +102,9 @@ def _sqlite_engine(settings: DatabaseSettings) -> Engine:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         # A writer that starts as a reader fails at once when another writes.
-        write = connection.get_execution_options().get("write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+        if connection.get_execution_options().get("write"):
+            _begin_writing(connection, settings.lock_wait_s)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine

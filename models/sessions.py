@@ -54,6 +54,7 @@ class Standing(NamedTuple):
     """A session as SQL knows it; Redis may know a later rotation."""
 
     live: bool
+    user_id: str
     generation: int
     rotated_at: int
 
@@ -92,7 +93,7 @@ def find_standing(session: SqlSession, session_id: str) -> Standing | None:
     if row is None:
         return None
     live = row.revoked_at is None and row.expires_at > database_now(session)
-    return Standing(live, row.generation, row.rotated_at)
+    return Standing(live, row.user_id, row.generation, row.rotated_at)
 
 
 def find_owner(session: SqlSession, session_id: str) -> str | None:

@@ -87,10 +87,12 @@ def read_users(session: Session, user_ids: Sequence[str]) -> Sequence[Row[Any]]:
     return session.execute(select(table).where(table.c.id.in_(user_ids))).all()
 
 
-def ensure_user(session: Session, user_id: str, app_id: str) -> None:
-    """Insert the user's row unless it exists: a write may come before enrichment."""
-    now = database_now(session)
-    upsert(session, User.__table__, [new_user(user_id, app_id, now)], {"app_id": "set"})
+def ensure_user(session: Session, user_id: str, app_id: str, at: int) -> None:
+    """Insert the row of a user known since ``at`` (epoch ms), unless it exists.
+
+    A write may come before the enrichment of the first login.
+    """
+    upsert(session, User.__table__, [new_user(user_id, app_id, at)], {"app_id": "set"})
 
 
 def new_user(user_id: str, app_id: str, at: int) -> dict[str, object]:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from config.metrics import LOGINS_POISONED
+from config.logging import get_logger
+from config.metrics import LOGINS_POISONED, OUTBOX_DEAD
 from models.identities import IdentityRow
 from models.inbox import mark_done
 from models.login_entry import LoginEntry
@@ -29,6 +30,7 @@ REPLAY = "tasks.logins.replay_login"
 # A rival that wrote the same logins has committed by the second look.
 RIVAL_ATTEMPTS = 3
 
+log = get_logger(__name__)
 _decoder = msgspec.json.Decoder(LoginEntry)
 
 
@@ -143,6 +145,8 @@ def set_aside(house: Resources, poison: Sequence[Poison]) -> None:
                 payload = seal_bytes(sealer, body, entry_id)
                 add_dead(uow.session, NewWork(REPLAY, entry_id, payload=payload), cause)
     LOGINS_POISONED.inc(len(poison))
+    OUTBOX_DEAD.inc(len(poison))
+    log.error("logins set aside", count=len(poison), cause=poison[0].cause)
 
 
 def _write(house: Resources, logins: list[LoginEntry]) -> list[Profile]:

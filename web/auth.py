@@ -21,6 +21,7 @@ from flask_jwt_extended.exceptions import JWTExtendedException
 from config.clock import now_ms
 from models.errors import Unauthenticated
 from web.services.caller import Claims
+from web.services.tokens import FIRST_EPOCH
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -59,6 +60,7 @@ class TokenCheck:
 
     def __init__(self, app: Flask, settings: Settings) -> None:
         self._keys = {settings.tokens.key_id: settings.secrets.jwt_key}
+        self._longest_s = settings.tokens.access_s
         self._seen: OrderedDict[str, Claims] = OrderedDict()
         app.config.update(
             JWT_ALGORITHM=ALGORITHM,
@@ -94,6 +96,7 @@ class TokenCheck:
         try:
             decode_token(token)
             payload = _payload(token)
+            self._check(payload)
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated(reason="token_expired") from error
         except (
@@ -116,6 +119,17 @@ class TokenCheck:
         )
         self._remember(token, claims)
         return claims
+
+    def _check(self, payload: AccessPayload) -> None:
+        """Raise `Unauthenticated` for claims that no token of ours combines."""
+        session_id, _, generation = payload.jti.rpartition(".")
+        if (
+            payload.exp - payload.iat > self._longest_s
+            or payload.ep != FIRST_EPOCH
+            or session_id != payload.sid
+            or not generation.isdecimal()
+        ):
+            raise Unauthenticated("claims do not fit together")
 
     def _remember(self, token: str, claims: Claims) -> None:
         self._seen[token] = claims

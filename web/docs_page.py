@@ -45,6 +45,12 @@ def add_docs(app: Flask, routes: Sequence[Route]) -> None:
     page.after_request(_same_origin)
     app.register_blueprint(page)
 
+    @app.get("/docs")
+    def docs_without_slash() -> Response:
+        # The page loads its assets beside itself, so its address ends in a slash.
+        visit_of(request.environ).route = "/docs"
+        return Response(status=308, headers={"Location": "/docs/"})
+
     @app.get(DOCUMENT_PATH)
     def openapi_document() -> Response:
         visit_of(request.environ).route = DOCUMENT_PATH

@@ -12,6 +12,8 @@ from msgspec import Meta
 
 # No C0 controls and no DEL: they break terminals and logs, and NUL breaks databases.
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
+# As above, and one character at least that is no space.
+FILLED: Final = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
 CODE: Final = r"^[A-Za-z0-9_.-]+$(?!\n)"
 VISIBLE_ASCII: Final = r"^[!-~]+$(?!\n)"
 NAME: Final = r"^[A-Za-z0-9_-]+$(?!\n)"
@@ -23,6 +25,6 @@ AppName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NAME)]
 DeviceName = Annotated[str, Meta(min_length=1, max_length=64, pattern=DEVICE_NAME)]
 ShortText = Annotated[str, Meta(max_length=32, pattern=PRINTABLE)]
 Text = Annotated[str, Meta(max_length=64, pattern=PRINTABLE)]
-FilledText = Annotated[str, Meta(min_length=1, max_length=64, pattern=PRINTABLE)]
+FilledText = Annotated[str, Meta(min_length=1, max_length=64, pattern=FILLED)]
 HttpsUrl = Annotated[str, Meta(max_length=512, pattern=HTTPS_URL)]
 TokenText = Annotated[str, Meta(min_length=1, max_length=2048, pattern=VISIBLE_ASCII)]

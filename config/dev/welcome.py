@@ -25,5 +25,20 @@ def welcome(settings: Settings, *, seconds: float) -> str:
     }
     lines = [f"  {name:20} {value}" for name, value in rows.items()]
     head = f"Kuaida is ready after {seconds:.1f} s. Ctrl-C stops everything."
-    following = "Next, in another terminal:  make demo"
+    following = f"Next, in another terminal:  make demo{_moved(settings)}"
     return "\n".join(["", head, *lines, following, ""])
+
+
+def _moved(settings: Settings) -> str:
+    """Return what another terminal must be told: ports and folder not as usual."""
+    http = settings.http
+    usual = {"WEB_PORT": 8000, "OPS_PORT": 8001, "SIM_PORT": 8002}
+    given = {
+        "WEB_PORT": http.web_port,
+        "OPS_PORT": http.ops_port,
+        "SIM_PORT": http.sim_port,
+    }
+    words = [f" {name}={given[name]}" for name in usual if given[name] != usual[name]]
+    if settings.var_dir.name != "var":
+        words.append(f" VAR_DIR={settings.var_dir}")
+    return "".join(words)

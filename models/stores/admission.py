@@ -92,7 +92,7 @@ class AdmissionStore:
         reply = self._redis.run(
             ADMIT_REQUEST,
             [self._keys.session(session_id), *keys],
-            ["session" if session_id else "", *amounts],
+            [caller.user if session_id else "", *amounts],
         )
         refused, retry_ms, burst, remaining, reset_ms, state = reply
         if refused:

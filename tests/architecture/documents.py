@@ -7,7 +7,7 @@ import tomllib
 from functools import cache
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from config.dev.procfile import read_procfile
 from tests.architecture.sources import ROOT

@@ -243,6 +243,7 @@ def test_without_a_rule_nothing_is_counted(open_with: MakeStores) -> None:
         ([], "unknown"),
         (["user", "u_1"], "live"),
         (["user", "u_1", "revoked", "logout"], "revoked"),
+        (["user", "u_2"], "revoked"),
     ],
 )
 def test_the_session_is_looked_at_in_the_same_round_trip(
@@ -252,7 +253,8 @@ def test_the_session_is_looked_at_in_the_same_round_trip(
     if fields:
         stores.redis.execute("HSET", stores.keys.session("se_1"), *fields)
 
-    told = stores.admission.admit_request("read", MOBILE, session_id="se_1")
+    asked = Caller("10.0.0.9", user="u_1")
+    told = stores.admission.admit_request("read", asked, session_id="se_1")
 
     assert told.session == state
 

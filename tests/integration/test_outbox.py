@@ -46,7 +46,7 @@ def state(database: Database, row_id: str) -> Outbox:
 
 def test_work_and_its_cause_share_one_commit(database: Database) -> None:
     def fail(work: UnitOfWork) -> None:
-        ensure_user(work.session, "u_1", "app")
+        ensure_user(work.session, "u_1", "app", 0)
         work.enqueue(TASK, "u_1")
         raise ZeroDivisionError
 
@@ -149,7 +149,7 @@ def test_a_done_mark_is_set_once_under_rivals(database: Database) -> None:
 
 def test_events_of_a_user_are_numbered_without_gaps(database: Database) -> None:
     with database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app")
+        ensure_user(work.session, "u_1", "app", 0)
 
     def publish(_: int) -> None:
         database.transact(

@@ -60,7 +60,7 @@ def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Res
     configure(settings)
     opened = resources()
     with opened.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app")
+        ensure_user(work.session, "u_1", "app", 0)
     faults.clear()
     yield opened
     opened.close()

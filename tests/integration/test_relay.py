@@ -64,7 +64,7 @@ def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Res
     configure(settings)
     opened = resources()
     with opened.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app")
+        ensure_user(work.session, "u_1", "app", 0)
     yield opened
     opened.close()
 
@@ -342,7 +342,7 @@ def test_the_process_moves_both_journals_and_ends_in_time(
 ) -> None:
     house = resources()
     with house.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app")
+        ensure_user(work.session, "u_1", "app", 0)
     journal(house, make_login(house))
     (row_id,) = enqueue(house)
     wait_until(lambda: queued(broker, "logins"), within_s=5, what="the login")
@@ -362,7 +362,7 @@ def test_the_process_outlives_a_broker_that_goes_and_comes(
 ) -> None:
     house = resources()
     with house.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app")
+        ensure_user(work.session, "u_1", "app", 0)
     broker.stop()
     sleep(1)
     enqueue(house)

@@ -64,7 +64,7 @@ def test_the_login_history_goes_after_its_time(database: Database) -> None:
 def test_old_events_of_users_go_and_numbers_go_on(database: Database) -> None:
     def publish() -> None:
         with database.unit_of_work() as work:
-            ensure_user(work.session, "u_1", "wx1")
+            ensure_user(work.session, "u_1", "wx1", 0)
             work.publish(Event(EventType.PROFILE_UPDATED, "u_1"))
 
     publish()

@@ -46,7 +46,7 @@ def people(database: Database) -> Database:
 
     def act(work: UnitOfWork) -> None:
         for user_id in USERS:
-            ensure_user(work.session, user_id, "wx1")
+            ensure_user(work.session, user_id, "wx1", 0)
 
     database.transact(act)
     return database
@@ -133,7 +133,7 @@ def test_a_lock_nobody_gives_back_ends_in_a_wait_for_the_caller(
 ) -> None:
     settings = make_settings(DATABASE_URL=mariadb_url, DATABASE_LOCK_WAIT_S="1")
     database = open_database(settings)
-    database.transact(lambda work: ensure_user(work.session, "u_1", "wx1"))
+    database.transact(lambda work: ensure_user(work.session, "u_1", "wx1", 0))
     runs = []
 
     def act(work: UnitOfWork) -> None:
@@ -175,7 +175,7 @@ def test_the_relay_is_woken_after_the_commit_and_only_for_work(
 
     database._wake_relay = wake
     with database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "wx1")
+        ensure_user(work.session, "u_1", "wx1", 0)
     with database.unit_of_work() as work:
         work.enqueue("tasks.profile.anything", "u_1")
 

@@ -58,6 +58,8 @@ RESERVE_SHARE = 0.2
 # A passing fault is remembered only for those who asked at the same moment.
 PASSING_FAULT_MS = 500
 _SUCCEEDED = LOGINS.labels("ok")
+# With less time than this left a joined caller does not try by itself.
+WORTHWHILE_S = 0.5
 LASTING_FAULTS = ("login_code_invalid", "high_risk_user")
 
 
@@ -131,11 +133,15 @@ class LoginService:
             if found is not None and is_record(found):
                 return found
             if found is None:
-                # The exchange died or its fault has passed; WeChat may have
-                # used the code up, so only a new one is sure to work.
-                raise LoginCodeInvalid("the exchange of this code did not end")
+                return self._again(attempt)
             sleep(JOIN_POLL_S)
         raise Upstream(reason="wechat_timeout")
+
+    def _again(self, attempt: Attempt) -> bytes:
+        """Try after a leader that died or had less time than this caller has."""
+        if attempt.caller.deadline.remaining_s() < WORTHWHILE_S:
+            raise Upstream(reason="wechat_timeout")
+        return self._record(attempt)
 
     def _lead(self, attempt: Attempt) -> bytes:
         try:
@@ -144,9 +150,11 @@ class LoginService:
             self._remember_failure(attempt, error)
             raise
         try:
-            return self._open(attempt, entry, found)
+            raw = self._open(attempt, entry, found)
         except RedisUnavailable:
-            return self._fallback.journal(entry, found)
+            raw = self._fallback.journal(entry, found)
+        self._fallback.remember(attempt.code_key, raw)
+        return raw
 
     def _exchange(self, attempt: Attempt) -> tuple[LoginEntry, WeChatSecrets]:
         code = attempt.request.code
@@ -189,8 +197,12 @@ class LoginService:
         )
 
     def _remember_failure(self, attempt: Attempt, error: KuaidaError) -> None:
-        lasting = error.reason in LASTING_FAULTS
-        life_s = self._settings.tokens.code_life_s
+        life_ms = PASSING_FAULT_MS
+        if error.reason in LASTING_FAULTS:
+            life_ms = self._settings.tokens.code_life_s * MS_PER_S
+        elif error.reason == "wechat_timeout":
+            # Its caller had no more time; those who joined may have.
+            life_ms = 1
         try:
             self._stores.admission.record_failure(
                 attempt.limits,
@@ -198,7 +210,7 @@ class LoginService:
                 FailedExchange(
                     mark=attempt.mark,
                     record=encode_record(failure_record(error)),
-                    life_ms=life_s * MS_PER_S if lasting else PASSING_FAULT_MS,
+                    life_ms=life_ms,
                     counts=isinstance(error, LoginCodeInvalid),
                 ),
             )

@@ -43,6 +43,7 @@ class LoginFallback:
         self._sealer = sealer_for(settings.secrets, PURPOSE)
         self._limits = LocalBuckets(settings.limits)
         self._code_life_s = settings.tokens.code_life_s
+        self._known: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._mutex = threading.Lock()
         # By code: when it came, oldest first, and what became of it.
         self._flights: OrderedDict[str, tuple[float, Future[bytes]]] = OrderedDict()
@@ -54,6 +55,9 @@ class LoginFallback:
         both stores are away.
         """
         self._limits.admit("login", limits)
+        came_at, raw = self._known.get(code_key, (0.0, b""))
+        if raw and monotonic() - came_at < self._code_life_s:
+            return raw
         flight, leads = self._join(code_key)
         if leads:
             try:
@@ -64,6 +68,12 @@ class LoginFallback:
                 raise
         # The leader is bounded by its own deadline, and so are we.
         return flight.result()
+
+    def remember(self, code_key: str, raw: bytes) -> None:
+        """Keep the record of a login that went through Redis, should Redis go."""
+        self._known[code_key] = monotonic(), raw
+        if len(self._known) > REMEMBERED_CODES:
+            self._known.popitem(last=False)
 
     def journal(self, entry: LoginEntry, told: WeChatSecrets) -> bytes:
         """Write session and journal row in one commit and return the record."""

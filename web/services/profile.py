@@ -45,7 +45,7 @@ class ProfileService:
         only when neither cache nor SQL can tell.
         """
         user_id = claims.user_id
-        stored = self._cache.load(user_id, lambda: self._encoded(user_id))
+        stored = self._cache.load(user_id, lambda: self._encoded(claims))
         return pending_profile(claims) if stored is None else msgspec.Raw(stored)
 
     def update(self, claims: Claims, changes: Mapping[str, Any]) -> Profile:
@@ -57,21 +57,30 @@ class ProfileService:
 
         def act(work: UnitOfWork) -> Profile:
             if find_profile(work.session, claims.user_id) is None:
-                ensure_user(work.session, claims.user_id, claims.app_id)
+                at = claims.issued_at * MS_PER_S
+                ensure_user(work.session, claims.user_id, claims.app_id, at)
             profile = update_profile(work.session, claims.user_id, changes)
             data = {"changed": sorted(changes)}
             work.publish(Event(EventType.PROFILE_UPDATED, claims.user_id, data))
             return profile
 
-        profile = self._database.transact(act)
+        profile = _with_login(self._database.transact(act), claims)
         with suppress(RedisUnavailable):
             self._cache.delete(claims.user_id)
         return profile
 
-    def _encoded(self, user_id: str) -> bytes | None:
+    def _encoded(self, claims: Claims) -> bytes | None:
         with self._database.read() as session:
-            profile = find_profile(session, user_id)
-        return None if profile is None else _encode(profile)
+            profile = find_profile(session, claims.user_id)
+        return None if profile is None else _encode(_with_login(profile, claims))
+
+
+def _with_login(profile: Profile, claims: Claims) -> Profile:
+    """Return ``profile`` with the login its row, made by an early write, lacks yet."""
+    if profile.login_count:
+        return profile
+    at = claims.issued_at * MS_PER_S
+    return msgspec.structs.replace(profile, login_count=1, last_login_at=at)
 
 
 def pending_profile(claims: Claims) -> Profile:

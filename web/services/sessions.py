@@ -90,7 +90,7 @@ class SessionService:
             row = rows.find_standing(session, claims.session_id)
         if row is None:
             SESSIONS_HEALED.inc()
-        elif not row.live:
+        elif not row.live or row.user_id != claims.user_id:
             raise Unauthenticated(reason="session_revoked")
         elif row.generation >= entry.generation:
             # The token may be older than the last rotation: its generation must not
@@ -108,18 +108,23 @@ class SessionService:
 
     def _revoke(self, entries: Sequence[LoginEntry], reason: Reason) -> int:
         ids = [entry.session_id for entry in entries]
-        marked = self._mark(entries, ids, reason)
 
         def act(work: UnitOfWork) -> int:
             # Enrichment may be late: without a row the session would come to life
             # in SQL after its end.
             rows.ensure_sessions(work.session, entries)
-            if not marked:
-                for session_id in ids:
-                    work.enqueue(MARK_REVOKED, session_id)
+            # SQL first, so that a refusal leaves nothing half done; this repairs
+            # the copies if Redis, or we, are gone right after the commit.
+            for session_id in ids:
+                work.enqueue(MARK_REVOKED, session_id)
             return rows.revoke(work.session, ids)
 
-        return self._database.transact(act)
+        revoked = self._database.transact(act)
+        if entries:
+            with suppress(RedisUnavailable):
+                user_id, life_ms = entries[0].user_id, self._life_ms
+                self._store.revoke(user_id, ids, life_ms=life_ms, reason=reason)
+        return revoked
 
     def _ids(self, claims: Claims, scope: Scope) -> list[str]:
         if scope == "this":
@@ -131,18 +136,6 @@ class SessionService:
         if scope == "others":
             found.discard(claims.session_id)
         return sorted(found)
-
-    def _mark(
-        self, entries: Sequence[LoginEntry], ids: Sequence[str], reason: Reason
-    ) -> bool:
-        if not entries:
-            return True
-        user_id = entries[0].user_id
-        try:
-            self._store.revoke(user_id, ids, life_ms=self._life_ms, reason=reason)
-        except RedisUnavailable:
-            return False
-        return True
 
     def _rotate_in_sql(self, entry: LoginEntry, presented: int) -> Rotation:
         def act(work: UnitOfWork) -> Rotation:
