@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 # How long SQLite itself may wait for a lock, holding its process, and how often the
 # write lock is tried again.
-SQLITE_PATIENCE_MS = 20
-SQLITE_RETRY_S = 0.01
+SQLITE_PATIENCE_MS = 2
+SQLITE_RETRY_S = 0.025
 
 
 def create_database_engine(settings: DatabaseSettings) -> Engine:
