@@ -18,7 +18,7 @@ from models.devices import write_devices
 from models.events import Event, EventType
 from models.identities import IdentityRow, write_identities
 from models.outbox import add_event, delete_by_id
-from models.sessions import Session
+from models.sessions import write_sessions
 from models.user_events import write_numbered
 from models.users import (
     Profile,
@@ -71,7 +71,7 @@ def record_logins(
         write_identities(session, fresh, open_identities)
         write_devices(session, fresh)
     _write_lost_users(session, entries)
-    _write_sessions(session, entries)
+    write_sessions(session, entries)
     users = read_users(session, list({entry.user_id for entry in entries}))
     if fresh:
         _publish(session, fresh, {user.id: user.event_seq for user in users})
@@ -137,37 +137,6 @@ def _write_lost_users(session: SqlSession, entries: Sequence[LoginEntry]) -> Non
         del lost[user_id]
     rows = [new_user(name, lost[name].app_id, lost[name].at) for name in sorted(lost)]
     upsert(session, User.__table__, rows, {"updated_at": "max"})
-
-
-def _write_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
-    rows: dict[str, dict[str, object]] = {}
-    for entry in sorted(entries, key=lambda entry: entry.generation):
-        rows[entry.session_id] = {
-            **_session_row(entry),
-            "created_at": rows.get(entry.session_id, {}).get("created_at", entry.at),
-        }
-    newest = ("generation", "rotated_at", "last_seen_at", "expires_at")
-    upsert(
-        session,
-        Session.__table__,
-        [rows[key] for key in sorted(rows)],
-        dict.fromkeys(newest, "max"),
-    )
-
-
-def _session_row(entry: LoginEntry) -> dict[str, object]:
-    return {
-        "id": entry.session_id,
-        "user_id": entry.user_id,
-        "app_id": entry.app_id,
-        "device_id": entry.device.id if entry.device else None,
-        "ip": entry.ip,
-        "generation": entry.generation,
-        "rotated_at": entry.at,
-        "last_seen_at": entry.at,
-        "expires_at": entry.expires_at,
-        "revoked_at": None,
-    }
 
 
 def _publish(

@@ -142,6 +142,17 @@ def ensure_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
     upsert(session, Session.__table__, rows, {"generation": "max"})
 
 
+def write_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
+    """Insert the sessions of journal ``entries``, or raise theirs to the newest."""
+    rows: dict[str, dict[str, object]] = {}
+    for entry in sorted(entries, key=lambda entry: entry.generation):
+        first = rows.get(entry.session_id, {}).get("created_at", entry.at)
+        rows[entry.session_id] = _row_of(entry) | {"created_at": first}
+    newest = ("generation", "rotated_at", "last_seen_at", "expires_at")
+    in_order = [rows[key] for key in sorted(rows)]
+    upsert(session, Session.__table__, in_order, dict.fromkeys(newest, "max"))
+
+
 def _row_of(entry: LoginEntry) -> dict[str, object]:
     return {
         "id": entry.session_id,
