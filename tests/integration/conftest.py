@@ -1,11 +1,13 @@
-"""Whole processes for the tests that kill, freeze and starve them."""
+"""Stores with chosen limits, and whole processes to kill, freeze and starve."""
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from models.stores.container import open_stores
 from tests.servers.fixtures import require
 from tests.servers.mariadb_server import MariaDbServer, find_mariadb
 from tests.servers.proxy import CuttingProxy
@@ -13,7 +15,10 @@ from tests.servers.redis_server import find_redis
 from tests.servers.stack import Stack, standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from config.settings import Settings
+    from models.stores.container import Stores
 
 # Promises are kept in seconds here, so that a test need not wait for minutes.
 HASTE = {
@@ -65,3 +70,24 @@ def pipeline(
     with standing(stack, "wechat", "web", "relay", "worker"):
         yield stack
     proxy.close()
+
+
+@pytest.fixture
+def open_with(
+    redis_url: str, make_settings: Callable[..., Settings]
+) -> Iterator[Callable[..., Stores]]:
+    """Open stores with the limits a test names."""
+    opened: list[Stores] = []
+
+    def make(rules: dict[str, str], failures: str = "5/300") -> Stores:
+        settings = make_settings(
+            REDIS_URL=redis_url,
+            RATE_LIMITS=json.dumps(rules),
+            LOGIN_FAILURES=failures,
+        )
+        opened.append(open_stores(settings))
+        return opened[-1]
+
+    yield make
+    for stores in opened:
+        stores.close()

@@ -16,7 +16,7 @@ from models.stores.admission import Caller, FailedExchange
 from models.stores.container import open_stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from config.settings import Settings
     from models.stores.container import Stores
@@ -45,27 +45,6 @@ def knock(_):
 with ThreadPoolExecutor(6) as pool:
     print(json.dumps(sum(pool.map(knock, range(60)))))
 """
-
-
-@pytest.fixture
-def open_with(
-    redis_url: str, make_settings: Callable[..., Settings]
-) -> Iterator[Callable[..., Stores]]:
-    """Open stores with the limits a test names."""
-    opened: list[Stores] = []
-
-    def make(rules: dict[str, str], failures: str = "5/300") -> Stores:
-        settings = make_settings(
-            REDIS_URL=redis_url,
-            RATE_LIMITS=json.dumps(rules),
-            LOGIN_FAILURES=failures,
-        )
-        opened.append(open_stores(settings))
-        return opened[-1]
-
-    yield make
-    for stores in opened:
-        stores.close()
 
 
 def admitted(stores: Stores, times: int, caller: Caller = MOBILE) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as run_settings
 from hypothesis import strategies as st
@@ -15,36 +13,11 @@ from config.clock import sleep
 from models.base import new_id
 from models.errors import Limited
 from models.stores.admission import Admission, Caller
-from models.stores.container import open_stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from config.settings import Settings
     from models.stores.container import Stores
 
 MakeStores = Any
-
-
-@pytest.fixture
-def open_with(
-    redis_url: str, make_settings: Callable[..., Settings]
-) -> Iterator[Callable[..., Stores]]:
-    """Open stores with the limits a test names."""
-    opened: list[Stores] = []
-
-    def make(rules: dict[str, str], failures: str = "5/300") -> Stores:
-        settings = make_settings(
-            REDIS_URL=redis_url,
-            RATE_LIMITS=json.dumps(rules),
-            LOGIN_FAILURES=failures,
-        )
-        opened.append(open_stores(settings))
-        return opened[-1]
-
-    yield make
-    for stores in opened:
-        stores.close()
 
 
 class Bucket:
