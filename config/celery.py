@@ -6,41 +6,22 @@ by `tests/architecture`.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from kombu import Exchange
 from kombu import Queue as BrokerQueue
 
+from config.queues import MODULE_QUEUES, Queue
 from config.setting_tree import Settings
 
-
-class Queue(StrEnum):
-    """Every queue, named after what it serves."""
-
-    LOGINS = "logins"
-    SYNC = "sync"
-    ORDERS = "orders"
-    PUSH_MESSAGES = "push_messages"
-    MAINTENANCE = "maintenance"
-    NOTIFICATIONS = "notifications"
-
-
-# What waits on WeChat has a worker of its own: threads, isolated from the rest.
-WORKER_QUEUES = tuple(queue for queue in Queue if queue != Queue.NOTIFICATIONS)
+# What waits on WeChat has a worker of its own: threads, isolated from the rest. So has
+# bulk work, which may fill its process for minutes and must delay nobody.
 NOTIFIER_QUEUES = (Queue.NOTIFICATIONS,)
+BULK_QUEUES = (Queue.BULK,)
+WORKER_QUEUES = tuple(
+    queue for queue in Queue if queue not in (*NOTIFIER_QUEUES, *BULK_QUEUES)
+)
 
 ROUTES: dict[str, dict[str, str]] = {
-    f"tasks.{module}.*": {"queue": queue.value}
-    for module, queue in (
-        ("logins", Queue.LOGINS),
-        ("profile", Queue.SYNC),
-        ("sessions", Queue.SYNC),
-        ("sync", Queue.SYNC),
-        ("orders", Queue.ORDERS),
-        ("push_messages", Queue.PUSH_MESSAGES),
-        ("maintenance", Queue.MAINTENANCE),
-        ("notifications", Queue.NOTIFICATIONS),
-    )
+    f"{module}.*": {"queue": queue.value} for module, queue in MODULE_QUEUES.items()
 }
 
 

@@ -109,6 +109,12 @@ RELAY_RESENT: Final = Counter(
 RELAY_FAILURES: Final = Counter(
     "kuaida_relay_failures", "Relay rounds that failed, by cause.", ("journal", "cause")
 )
+OVERTAKEN: Final = Counter(
+    "kuaida_outbox_overtaken", "Late copies of work refused by their fencing number."
+)
+RETRIES_HELD: Final = Counter(
+    "kuaida_retries_held", "Retries put off because their app's budget was spent."
+)
 OUTBOX_DEAD: Final = Counter("kuaida_outbox_dead", "Rows retired after their attempts.")
 LOGINS_POISONED: Final = Counter(
     "kuaida_logins_poisoned", "Login entries set aside because they cannot be stored."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from config.celery import Queue
+from config.queues import Queue
 
 
 class Job(NamedTuple):

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Annotated
 
+from pydantic import BeforeValidator, Field, model_validator
+
+from config.limit_settings import Rule, parse_rule
 from config.setting_group import SettingGroup
+
+
+def parse_budget(value: object) -> object:
+    """Read a token bucket written as text."""
+    return parse_rule(value) if isinstance(value, str) else value
 
 
 class JournalSettings(SettingGroup):
@@ -39,6 +47,33 @@ class JournalSettings(SettingGroup):
         alias="RETRY_MOST_S",
         gt=0,
         description="Longest wait in seconds before another attempt.",
+    )
+    deaths: int = Field(
+        3,
+        alias="WORKER_DEATHS",
+        ge=1,
+        le=10,
+        description="Processes that may die of one row before it is quarantined.",
+    )
+    checkpoint_s: float = Field(
+        1.0,
+        alias="CHECKPOINT_S",
+        gt=0,
+        description="Seconds between looks of running work at its own row: how soon a "
+        "cancel is noticed, and how often progress is written.",
+    )
+    retry_budget: Annotated[Rule, BeforeValidator(parse_budget)] = Field(
+        Rule(120, 2.0),
+        alias="RETRY_BUDGET",
+        description="Retries of one app as <burst>/<refill per second>; beyond it they "
+        "wait the longest time, so that a fault at WeChat is not stormed.",
+    )
+    queue_depth: int = Field(
+        2000,
+        alias="QUEUE_DEPTH",
+        ge=10,
+        description="Messages of one queue in the broker at most; further rows wait in "
+        "SQL, so that bulk work does not fill Redis.",
     )
     batch: int = Field(
         500,
@@ -111,6 +146,13 @@ class CelerySettings(SettingGroup):
         ge=1,
         le=256,
         description="Threads of the notifier, which mostly waits for WeChat.",
+    )
+    bulk_concurrency: int = Field(
+        1,
+        alias="BULK_CONCURRENCY",
+        ge=1,
+        le=64,
+        description="Processes for bulk work (exports); it delays nobody else.",
     )
     hard_limit_s: int = Field(
         60, alias="TASK_HARD_LIMIT_S", ge=2, description="Seconds, then killed."

@@ -13,12 +13,19 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
+    delete,
     func,
     select,
 )
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase, Session, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    InstrumentedAttribute,
+    Session,
+    mapped_column,
+)
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.sql.functions import Function, FunctionElement
 
@@ -36,6 +43,8 @@ Id = Annotated[str, mapped_column(String(40))]
 AppId = Annotated[str, mapped_column(String(64))]
 DeviceId = Annotated[str, mapped_column(String(64))]
 Name = Annotated[str, mapped_column(String(64))]
+# MySQL's TEXT ends at 64 kB; answers and results may be longer.
+LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 
 
 class Base(DeclarativeBase):
@@ -112,6 +121,16 @@ def upsert(
             _changes(table, my.inserted, change, "greatest")
         )
     session.connection().execute(statement, list(rows))
+
+
+def delete_by_id(
+    session: Session, column: InstrumentedAttribute[str], ids: Sequence[str]
+) -> int:
+    """Delete the rows whose ``column`` is in ``ids``; returns how many."""
+    if not ids:
+        return 0
+    session.execute(delete(column.class_).where(column.in_(ids)))
+    return len(ids)
 
 
 def _changes(

@@ -6,9 +6,9 @@ unit of work, so that an effect and its consequences share one commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -17,14 +17,16 @@ from sqlalchemy.orm import Session
 
 from models.engine import create_database_engine, error_code
 from models.errors import DatabaseUnavailable
-from models.outbox import NewWork, add_event, add_work
-from models.user_events import append_user_events
+from models.operation_work import NewOperation, start_operation
+from models.outbox import NewWork, WorkContext, add_event, add_work
+from models.user_events import NumberedEvent, append_user_events, take_announced
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from config.settings import Settings
     from models.events import Event
+    from models.operations import OperationView
 
 T = TypeVar("T")
 
@@ -37,10 +39,15 @@ TRANSACTION_ATTEMPTS = 5
 
 
 class UnitOfWork:
-    """One transaction: rows, outbox rows and events that commit or vanish together."""
+    """One transaction: rows, outbox rows and events that commit or vanish together.
 
-    def __init__(self, session: Session) -> None:
+    ``context`` is the running work this transaction belongs to, None in a request:
+    what is enqueued here becomes its child.
+    """
+
+    def __init__(self, session: Session, context: WorkContext | None = None) -> None:
         self.session = session
+        self.context = context
         self.wakes_relay = False
 
     def enqueue(
@@ -50,44 +57,75 @@ class UnitOfWork:
         *,
         due_at: int | None = None,
         payload: str | None = None,
+        app_id: str | None = None,
     ) -> str:
         """Write an outbox row that makes ``task`` run once for ``subject_id``.
 
         ``task`` is the import path of the task, ``due_at`` epoch milliseconds
-        (now when absent), ``payload`` sealed text for what no table holds yet.
-        Returns the row's id, which is the task's only argument.
+        (now when absent), ``payload`` sealed text for what no table holds yet,
+        ``app_id`` whose budget pays for its retries. Returns the row's id, which is
+        the task's only argument. Raises `WorkCancelled` or `WorkExpired` when the
+        work that asks is over.
         """
         self.wakes_relay = True
-        work = NewWork(task, subject_id, due_at=due_at, payload=payload)
-        return add_work(self.session, work)
+        work = NewWork(task, subject_id, due_at, payload, app_id=app_id)
+        return add_work(self.session, work, self.context)
+
+    def start(self, wanted: NewOperation) -> OperationView:
+        """Start an operation, or return the equal one that is active."""
+        self.wakes_relay = True
+        return start_operation(self.session, wanted, self.context)
 
     def publish(self, event: Event) -> None:
         """Append ``event`` to its user's sequence and hand it to the subscribers."""
         self.wakes_relay = True
         append_user_events(self.session, [event])
-        add_event(self.session, event.type, event.user_id)
+        add_event(self.session, event.type, event.user_id, self.context)
+
+
+class Listener(Protocol):
+    """Who is told after a commit; a lost word costs time, never work."""
+
+    def wake_relay(self) -> None:
+        """Hear that the outbox has new work."""
+
+    def announce(self, events: Sequence[NumberedEvent]) -> None:
+        """Hear that these events can be read now."""
+
+
+class Nobody:
+    """A listener that does not care."""
+
+    def wake_relay(self) -> None:
+        """Do nothing."""
+
+    def announce(self, events: Sequence[NumberedEvent]) -> None:
+        """Do nothing."""
 
 
 class Database:
     """The engine of one process; forked children must call `after_fork`."""
 
-    def __init__(self, engine: Engine, wake_relay: Callable[[], None]) -> None:
+    def __init__(self, engine: Engine, listener: Listener) -> None:
         self.engine = engine
         self._writer = engine.execution_options(write=True)
-        self._wake_relay = wake_relay
+        self._listener = listener
 
     @contextmanager
-    def unit_of_work(self) -> Iterator[UnitOfWork]:
+    def unit_of_work(self, context: WorkContext | None = None) -> Iterator[UnitOfWork]:
         """Open a transaction; commits at the end, rolls back on any exception.
 
         Raises `DatabaseUnavailable` when the database does not answer in time.
         """
         with _translated(), Session(self._writer, expire_on_commit=False) as session:
-            work = UnitOfWork(session)
+            work = UnitOfWork(session, context)
             yield work
             session.commit()
+            announced = take_announced(session)
         if work.wakes_relay:
-            self._wake_relay()
+            self._listener.wake_relay()
+        if announced:
+            self._listener.announce(announced)
 
     def transact(self, act: Callable[[UnitOfWork], T]) -> T:
         """Run ``act`` in a unit of work, again after a deadlock or lock timeout."""
@@ -120,11 +158,10 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(
-    settings: Settings, wake_relay: Callable[[], None] = lambda: None
-) -> Database:
-    """Return the database of ``settings``; ``wake_relay`` runs after outbox commits."""
-    return Database(create_database_engine(settings.database), wake_relay)
+def open_database(settings: Settings, listener: Listener | None = None) -> Database:
+    """Return the database of ``settings``; ``listener`` is told of its commits."""
+    engine = create_database_engine(settings.database)
+    return Database(engine, Nobody() if listener is None else listener)
 
 
 @contextmanager

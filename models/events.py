@@ -11,7 +11,10 @@ class EventType(StrEnum):
     """Names of the public contract; clients see them on the event channel."""
 
     LOGIN_ENRICHED = "login.enriched"
+    SESSION_REVOKED = "session.revoked"
     PROFILE_UPDATED = "profile.updated"
+    NOTIFICATION_FAILED = "notification.failed"
+    OPERATION_UPDATED = "operation.updated"
 
 
 @dataclass(frozen=True, slots=True)

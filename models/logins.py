@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Index, String, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, upsert
+from models.base import (
+    TABLE_OPTIONS,
+    AppId,
+    Base,
+    DeviceId,
+    EpochMs,
+    Id,
+    delete_by_id,
+    upsert,
+)
 from models.devices import write_devices
 from models.events import Event, EventType
 from models.identities import IdentityRow, write_identities
-from models.outbox import add_event, delete_by_id
+from models.outbox import add_event
 from models.sessions import write_sessions
 from models.user_events import write_numbered
 from models.users import (

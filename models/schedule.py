@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, String, delete
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import TABLE_OPTIONS, Base, EpochMs, database_now
+from models.base import TABLE_OPTIONS, Base, EpochMs, Id, database_now
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -23,6 +23,9 @@ class ScheduleSlot(Base):
     job: Mapped[str] = mapped_column(String(64), primary_key=True)
     due: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     taken_at: Mapped[EpochMs]
+    state: Mapped[str] = mapped_column(String(12))
+    outbox_id: Mapped[Id | None]
+    finished_at: Mapped[EpochMs | None]
 
 
 def take_slot(session: Session, job: str, every_s: int) -> int | None:
@@ -36,7 +39,7 @@ def take_slot(session: Session, job: str, every_s: int) -> int | None:
         return None
     try:
         with session.begin_nested():
-            session.add(ScheduleSlot(job=job, due=due, taken_at=now))
+            session.add(ScheduleSlot(job=job, due=due, taken_at=now, state="taken"))
     except IntegrityError:
         return None
     return due

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from models.audit import AuditEntry
 from models.base import Base
 from models.catalog import Product, Stock
 from models.devices import Device
+from models.idempotency import IdempotencyKey
 from models.identities import Identity
 from models.inbox import Inbox
 from models.logins import LoginEvent
+from models.notifications import Notification, NotificationAttempt
+from models.operation_files import OperationFile
+from models.operations import Operation
 from models.outbox import Outbox
 from models.schedule import ScheduleSlot
 from models.sessions import Session
@@ -15,10 +20,16 @@ from models.user_events import UserEvent
 from models.users import User
 
 TABLES = (
+    AuditEntry,
     Device,
+    IdempotencyKey,
     Identity,
     Inbox,
     LoginEvent,
+    Notification,
+    NotificationAttempt,
+    Operation,
+    OperationFile,
     Outbox,
     Product,
     ScheduleSlot,

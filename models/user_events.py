@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -43,6 +43,20 @@ class UserEvent(Base):
     data: Mapped[str] = mapped_column(Text)
 
 
+class NumberedEvent(NamedTuple):
+    """An event with its number in its user's sequence; ``data`` is JSON text."""
+
+    user_id: str
+    seq: int
+    type: str
+    at: int
+    data: str
+
+
+# Where a transaction remembers what it must announce after its commit.
+ANNOUNCED = "announced_events"
+
+
 def append_user_events(session: Session, events: Sequence[Event]) -> None:
     """Append ``events`` in order; locks each user's row, so numbers have no gaps."""
     counts = Counter(event.user_id for event in events)
@@ -67,19 +81,20 @@ def write_numbered(
     """
     at = database_now(session)
     left = Counter(event.user_id for event in events)
-    rows = []
+    numbered = []
     for event in events:
         left[event.user_id] -= 1
-        rows.append(
-            {
-                "user_id": event.user_id,
-                "seq": last[event.user_id] - left[event.user_id],
-                "type": event.type,
-                "at": at,
-                "data": json.dumps(dict(event.data), ensure_ascii=False),
-            }
-        )
+        number = last[event.user_id] - left[event.user_id]
+        data = json.dumps(dict(event.data), ensure_ascii=False)
+        numbered.append(NumberedEvent(event.user_id, number, event.type, at, data))
+    rows = [event._asdict() for event in numbered]
     session.connection().execute(insert(UserEvent), rows)
+    session.info.setdefault(ANNOUNCED, []).extend(numbered)
+
+
+def take_announced(session: Session) -> list[NumberedEvent]:
+    """Return the events of this transaction, for listeners; empty the second time."""
+    return list(session.info.pop(ANNOUNCED, ()))
 
 
 def prune(session: Session, *, before: int, limit: int) -> int:

@@ -106,5 +106,5 @@ def after_fork() -> None:
 
 def _open(settings: Settings) -> Resources:
     stores = open_stores(settings)
-    database = open_database(settings, stores.wake_relay)
+    database = open_database(settings, stores)
     return Resources(settings, database, stores, open_gateway(settings, stores))

@@ -6,7 +6,7 @@ outbox row, a `ScheduledTask` runs once a slot of `config/schedule.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,35 @@ from celery import Task
 
 from config.clock import monotonic
 from config.logging import bind_context, clear_context, get_logger
-from config.metrics import OUTBOX_DEAD, SLOT_RUNS, TASK_RUNS, TASK_SECONDS
+from config.metrics import OUTBOX_DEAD, OVERTAKEN, SLOT_RUNS, TASK_RUNS, TASK_SECONDS
 from config.schedule import SCHEDULE, Job
+from models.base import database_now
 from models.database import UnitOfWork
 from models.errors import Unavailable
 from models.inbox import mark_done
-from models.outbox import Outbox, begin, bury, finish, postpone
+from models.operations import set_progress, succeed
+from models.outbox import (
+    OPEN_STATES,
+    Outbox,
+    WorkCancelled,
+    WorkContext,
+    WorkExpired,
+)
+from models.outbox_lease import (
+    Lease,
+    Refusal,
+    begin,
+    bury,
+    expire,
+    find_state,
+    finish,
+    postpone,
+    renew,
+)
 from models.schedule import take_slot
 from tasks.app import Resources, resources
-from tasks.failures import cause_of, is_transient, wait_ms
+from tasks.failures import cause_of, is_transient
+from tasks.retries import retry_wait_ms
 
 if TYPE_CHECKING:
     AnyTask = Task[Any, Any]
@@ -33,8 +53,8 @@ JOBS = {job.name: job for job in SCHEDULE}
 log = get_logger(__name__)
 
 
-class AlreadyDone(Exception):
-    """The effect of this message is there; nothing was written again."""
+class Overtaken(Exception):
+    """This attempt owns its row no more: done, cancelled, or begun by another."""
 
 
 class WorkDead(Exception):
@@ -90,30 +110,78 @@ class HouseTask(AnyTask):
 
 
 class Work:
-    """One outbox row in the hands of its task."""
+    """One outbox row in the hands of its task; the attempt that began it owns it."""
 
     def __init__(self, task: str, row: Outbox, house: Resources) -> None:
         self.outbox_id = row.id
         self.subject_id = row.subject_id
         self.payload = row.payload
+        self.app_id = row.app_id
+        self.operation_id = row.operation_id
         self.attempts = row.attempts
+        self.fence = row.fence
         self.resources = house
         self.finished = False
+        self.context = WorkContext(
+            row.id, row.app_id, row.operation_id, row.expires_at, row.request_id
+        )
         self._task = task
+        self._looked_at = monotonic()
+        self._percent = 0
 
     @contextmanager
     def effect(self) -> Iterator[UnitOfWork]:
         """Open the one transaction of effect, done mark and finished row.
 
-        Ends the task quietly when the effect is already there, and writes nothing.
+        Ends the task quietly, with nothing written, when the effect is already there,
+        when the work was cancelled, or when another attempt has begun it anew.
         """
-        with self.resources.database.unit_of_work() as uow:
+        with self.resources.database.unit_of_work(self.context) as uow:
             if not mark_done(uow.session, self._task, self.outbox_id):
-                raise AlreadyDone
-            if not finish(uow.session, self.outbox_id):
-                raise AlreadyDone
+                raise Overtaken
+            if not finish(uow.session, self.outbox_id, self.fence):
+                raise Overtaken
             yield uow
         self.finished = True
+
+    @contextmanager
+    def step(self) -> Iterator[UnitOfWork]:
+        """Open a transaction of this attempt that does not finish the row yet.
+
+        What it enqueues becomes a child of this work. Raises `Overtaken` like `effect`.
+        """
+        with self.resources.database.unit_of_work(self.context) as uow:
+            if not renew(uow.session, self.outbox_id, self.fence, self._lease_ms):
+                raise Overtaken
+            yield uow
+
+    def checkpoint(self, done: int = 0, total: int = 0) -> None:
+        """Stop here if the work is over, else say how far it is and keep the lease.
+
+        Cheap to call often: it looks into SQL at most once in `CHECKPOINT_S`. Raises
+        `Overtaken` after a cancel, and `WorkExpired` after the deadline.
+        """
+        now = monotonic()
+        if now - self._looked_at < self.resources.settings.journal.checkpoint_s:
+            return
+        self._looked_at = now
+        percent = 100 * done // total if total else 0
+        with self.step() as uow:
+            expires_at = self.context.expires_at
+            if expires_at is not None and expires_at <= database_now(uow.session):
+                raise WorkExpired
+            if self.operation_id is not None and percent > self._percent:
+                self._percent = percent
+                set_progress(uow.session, self.operation_id, percent)
+
+    def succeed(self, uow: UnitOfWork, result: Mapping[str, Any] | None = None) -> None:
+        """Close this work's operation with its result, in the effect's commit."""
+        if self.operation_id is not None:
+            succeed(uow.session, self.operation_id, result)
+
+    @property
+    def _lease_ms(self) -> int:
+        return self.resources.settings.journal.lease_s * 1000
 
 
 class OutboxTask(HouseTask):
@@ -127,26 +195,40 @@ class OutboxTask(HouseTask):
         house = resources()
         try:
             row = self._begin(house, outbox_id)
-            if row is None:
-                return "nothing"
+            if isinstance(row, str):
+                return row
             bind_context(subject_id=row.subject_id, request_id=row.request_id)
+            if row.operation_id is not None:
+                bind_context(operation_id=row.operation_id)
             return self._attempt(Work(self.name, row, house))
         except Unavailable as error:
             # The lease runs out and the relay sends again: nothing to do here.
             log.warning("journal away", cause=cause_of(error))
             return "postponed"
 
-    def _begin(self, house: Resources, outbox_id: str) -> Outbox | None:
-        lease_ms = house.settings.journal.lease_s * 1000
-        with house.database.unit_of_work() as uow:
-            return begin(uow.session, outbox_id, lease_ms)
+    def _begin(self, house: Resources, outbox_id: str) -> Outbox | Refusal:
+        journal = house.settings.journal
+        lease = Lease(journal.lease_s * 1000, journal.deaths)
+        # Celery repeats a message only when the process that had it died.
+        died = self.request.retries > 0
+        begun = house.database.transact(
+            lambda uow: begin(uow.session, outbox_id, lease, holder_died=died)
+        )
+        if begun == "quarantined":
+            OUTBOX_DEAD.inc()
+            log.error("work quarantined", name=self.name)
+        return begun
 
     def _attempt(self, work: Work) -> str:
         outcome, cause = "done", ""
         try:
             self.run(work)
-        except AlreadyDone:
-            outcome = "doubled"
+        except Overtaken:
+            outcome = self._overtaken(work)
+        except WorkCancelled:
+            return "cancelled"
+        except WorkExpired:
+            return self._expire(work)
         except Exception as error:  # noqa: BLE001 (this is the place that decides)
             if is_transient(error):
                 return self._postpone(work, error)
@@ -154,22 +236,43 @@ class OutboxTask(HouseTask):
             cause = cause_of(error)
         if cause:
             raise WorkDead(cause)
-        if not work.finished:
-            with work.resources.database.unit_of_work() as uow:
-                finish(uow.session, work.outbox_id)
+        if outcome == "done" and not work.finished:
+            with work.effect() as uow:
+                work.succeed(uow)
         return outcome
 
-    def _postpone(self, work: Work, error: Exception) -> str:
-        delay_ms = wait_ms(work.attempts, work.resources.settings.journal)
-        log.warning("task postponed", cause=cause_of(error), attempt=work.attempts)
+    def _overtaken(self, work: Work) -> str:
+        with work.resources.database.read() as session:
+            state = find_state(session, work.outbox_id)
+        if state in OPEN_STATES:
+            with work.resources.database.unit_of_work() as uow:
+                # The done mark is there and the row is ours: it was revived by hand.
+                if finish(uow.session, work.outbox_id, work.fence):
+                    return "doubled"
+            OVERTAKEN.inc()
+            log.warning("late copy refused", attempt=work.attempts)
+            return "overtaken"
+        return "cancelled" if state == "cancelled" else "doubled"
+
+    def _expire(self, work: Work) -> str:
         with work.resources.database.unit_of_work() as uow:
-            postpone(uow.session, work.outbox_id, delay_ms, cause_of(error))
+            row = uow.session.get(Outbox, work.outbox_id, with_for_update=True)
+            if row is not None and row.fence == work.fence:
+                expire(uow.session, row)
+        return "expired"
+
+    def _postpone(self, work: Work, error: Exception) -> str:
+        delay_ms = retry_wait_ms(error, work.attempts, work.app_id, work.resources)
+        log.warning("task postponed", cause=cause_of(error), attempt=work.attempts)
+        cause = cause_of(error)
+        with work.resources.database.unit_of_work() as uow:
+            postpone(uow.session, work.outbox_id, delay_ms, cause, work.fence)
         return "postponed"
 
     def _bury(self, work: Work, error: Exception) -> None:
         log.error("work set aside", cause=cause_of(error), attempt=work.attempts)
         with work.resources.database.unit_of_work() as uow:
-            bury(uow.session, work.outbox_id, cause_of(error))
+            bury(uow.session, work.outbox_id, cause_of(error), work.fence)
         OUTBOX_DEAD.inc()
 
 

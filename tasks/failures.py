@@ -1,15 +1,12 @@
 """What a task's failure means: try again later, or set the work aside with its cause.
 
-The table that `tasks/base.py` decides by; nothing else knows about retries.
+The table that `tasks/base.py` decides by; `tasks/retries.py` says how long.
 """
 
 from __future__ import annotations
 
-import random
-
 from celery.exceptions import SoftTimeLimitExceeded
 
-from config.work_settings import JournalSettings
 from models.errors import Limited, Unavailable
 from models.rivals import RIVAL_WROTE
 from wechat.errors import Retry, WeChatError
@@ -23,7 +20,7 @@ TRANSIENT: tuple[type[BaseException], ...] = (
     SoftTimeLimitExceeded,
     *RIVAL_WROTE,
 )
-PASSING = frozenset({Retry.TRANSIENT, Retry.TOKEN, Retry.RATE_MINUTE})
+PASSING = frozenset({Retry.TRANSIENT, Retry.TOKEN, Retry.RATE_MINUTE, Retry.RATE_DAY})
 
 
 def is_transient(error: BaseException) -> bool:
@@ -44,10 +41,3 @@ def cause_of(error: BaseException) -> str:
     inner = error.__cause__
     words = [type(error).__name__, detail, type(inner).__name__ if inner else None]
     return " ".join(str(word) for word in words if word)
-
-
-def wait_ms(attempts: int, settings: JournalSettings) -> int:
-    """Return the wait before the next attempt: doubling, capped, half of it random."""
-    doubled = settings.retry_first_s * 2 ** min(max(attempts - 1, 0), 30)
-    longest = min(doubled, settings.retry_most_s)
-    return int(longest * 1000 * random.uniform(0.5, 1.0))  # noqa: S311 (spreads load)

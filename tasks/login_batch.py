@@ -18,7 +18,8 @@ from models.inbox import mark_done
 from models.login_entry import LoginEntry
 from models.login_journal import PURPOSE, seal_bytes
 from models.logins import record_logins
-from models.outbox import NewWork, add_dead
+from models.outbox import NewWork
+from models.outbox_support import add_dead
 from models.rivals import VALUE_REFUSED
 from models.sealing import IdentityHasher, sealer_for
 from models.stores.sessions import WeChatSecrets

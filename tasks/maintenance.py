@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from config.clock import Deadline
 from config.logging import get_logger
-from models import inbox, logins, outbox, schedule, sessions, user_events
+from models import inbox, logins, outbox_support, schedule, sessions, user_events
 from models.base import database_now
 from models.errors import RedisUnavailable
 from tasks.app import Resources, app
@@ -41,7 +41,7 @@ def refresh_access_tokens(house: Resources) -> None:
 def sweep_journals(house: Resources) -> None:
     """Report what is stuck, forget relays that are gone, and wake the one we have."""
     with house.database.read() as session:
-        work = outbox.backlog(session)
+        work = outbox_support.backlog(session)
     log.info(
         "outbox",
         size=work.by_state.get("ready", 0),
@@ -75,7 +75,7 @@ def apply_retention(house: Resources) -> None:
     kept = now - journal.retention_days * DAY_MS
     history = now - journal.login_history_days * DAY_MS
     ages = {
-        outbox.prune: kept,
+        outbox_support.prune: kept,
         inbox.prune: kept,
         user_events.prune: kept,
         sessions.prune: kept,

@@ -57,7 +57,7 @@ def create_app(
 def open_services(settings: Settings) -> Services:
     """Open the stores of this process and the services over them."""
     stores = open_stores(settings)
-    database = open_database(settings, stores.wake_relay)
+    database = open_database(settings, stores)
     gateway = open_gateway(settings, stores)
     return Services(
         admission=stores.admission,

@@ -13,9 +13,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 
-from config.celery import Queue
+from config.queues import Queue
 from models.errors import Unavailable
-from models.outbox import backlog
+from models.outbox_support import backlog
 from web.bounded_read import BoundedReads
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from config.celery import Queue
 from config.clock import monotonic, sleep
 from config.metrics import RELAY_RESENT, RELAY_SENT
+from config.queues import Queue
 from config.work_settings import JournalSettings
 from models.stores.login_stream import LoginStream
 from workers.relay_loop import Courier

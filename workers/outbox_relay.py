@@ -12,21 +12,18 @@ from dataclasses import dataclass, field
 from config.clock import sleep
 from config.logging import get_logger
 from config.metrics import OUTBOX_DEAD, RELAY_RESENT, RELAY_SENT
+from config.queues import EVENTS, Queue
 from config.work_settings import JournalSettings
 from models.database import Database, UnitOfWork
 from models.errors import RedisUnavailable
-from models.outbox import (
-    NewWork,
-    Outbox,
-    add_work,
-    bury,
-    claim,
-    finish,
-    postpone,
-)
+from models.outbox import NewWork, Outbox, add_work
+from models.outbox_lease import bury, claim, finish, list_due_lanes, postpone
 from models.stores.container import Stores
 from workers.relay_loop import BrokerAway, Courier
 from workers.subscriptions import SUBSCRIPTIONS
+
+# Events first, since they only become rows; then the queues by urgency.
+ORDER = [EVENTS, *Queue]
 
 log = get_logger(__name__)
 
@@ -64,11 +61,28 @@ class OutboxRound:
         self._tasks = tasks
 
     def run(self) -> bool:
-        """Claim one batch, commit, and send its messages."""
-        claimed = self._database.transact(self._claim)
+        """Move one batch of each lane that has due rows, urgent lanes first."""
+        with self._database.read() as session:
+            due = list_due_lanes(session)
+        moved = 0
+        for lane in sorted(due, key=ORDER.index):
+            moved += self._move(lane)
+        return moved > 0
+
+    def _move(self, lane: str) -> int:
+        limit = min(self._settings.batch, self._room(lane))
+        if limit <= 0:
+            return 0
+        claimed = self._database.transact(lambda uow: self._claim(uow, lane, limit))
         OUTBOX_DEAD.inc(claimed.dead)
         self._send(claimed.to_send)
-        return len(claimed) > 0
+        return len(claimed)
+
+    def _room(self, lane: str) -> int:
+        if lane == EVENTS:
+            return self._settings.batch
+        # More would only move the wait from SQL into Redis' memory.
+        return self._settings.queue_depth - self._courier.count_waiting(lane)
 
     def rest(self) -> None:
         """Wait for a commit's signal, or until the next look is due."""
@@ -81,7 +95,7 @@ class OutboxRound:
     def _send(self, rows: list[Outbox]) -> None:
         for number, row in enumerate(rows):
             try:
-                self._courier.send(row.name, row.id)
+                self._courier.send(row.name, row.id, f"{row.id}.{row.sends}")
             except BrokerAway:
                 self._give_back(rows[number:])
                 raise
@@ -94,11 +108,12 @@ class OutboxRound:
             for row in rows:
                 postpone(uow.session, row.id, 0, "the broker was away")
 
-    def _claim(self, uow: UnitOfWork) -> Claimed:
+    def _claim(self, uow: UnitOfWork, lane: str, limit: int) -> Claimed:
         claimed = Claimed()
         rows = claim(
             uow.session,
-            limit=self._settings.batch,
+            lane,
+            limit=limit,
             resend_after_ms=self._settings.resend_after_s * 1000,
         )
         for row in rows:
@@ -120,12 +135,21 @@ class OutboxRound:
         known = SUBSCRIPTIONS if row.kind == "event" else self._tasks
         if row.name not in known:
             return f"unknown {row.kind}"
+        died = row.deaths + (row.holder_fence is not None)
+        if died >= self._settings.deaths:
+            return f"quarantined: {died} processes died of it"
         if row.attempts >= self._settings.max_attempts:
             return row.last_error or "its process died at each attempt"
         return None
 
     def _expand(self, uow: UnitOfWork, event: Outbox) -> None:
         for task in SUBSCRIPTIONS[event.name]:
-            work = NewWork(task, event.subject_id, request_id=event.request_id)
+            work = NewWork(
+                task,
+                event.subject_id,
+                app_id=event.app_id,
+                request_id=event.request_id,
+                parent_id=event.id,
+            )
             add_work(uow.session, work)
         finish(uow.session, event.id)

@@ -46,13 +46,19 @@ class Publisher:
         self.close()
         self._open()
 
-    def send(self, task: str, argument: str | list[str]) -> None:
-        """Hand over one message to the queue of ``task``; raises `BrokerAway`."""
+    def send(
+        self, task: str, argument: str | list[str], message_id: str | None = None
+    ) -> None:
+        """Hand over one message to the queue of ``task``; raises `BrokerAway`.
+
+        ``message_id`` is what Flower lists it under; by default a random one.
+        """
         self._open()
         try:
             self._app.send_task(
                 task,
                 args=[argument],
+                task_id=message_id,
                 # What Flower shows; by default every id of a batch, written out.
                 argsrepr=_described(argument),
                 producer=self._producer,
@@ -115,7 +121,7 @@ class Relay:
         app = configure(settings)
         app.loader.import_default_modules()
         stores = open_stores(settings)
-        database = open_database(settings, stores.wake_relay)
+        database = open_database(settings, stores)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
         senders = Publisher(app), Publisher(app)
         logins = LoginRound(

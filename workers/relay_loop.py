@@ -33,7 +33,9 @@ class Courier(Protocol):
     def probe(self) -> None:
         """Make sure that the broker answers; raises `BrokerAway`."""
 
-    def send(self, task: str, argument: str | list[str]) -> None:
+    def send(
+        self, task: str, argument: str | list[str], message_id: str | None = None
+    ) -> None:
         """Hand over one message; raises `BrokerAway` within about a second."""
 
     def count_waiting(self, queue: str) -> int:

@@ -15,12 +15,14 @@ from models.stores.connection import SharedPipeline, blocking_client
 from models.stores.keys import WAKE_LIFE_S, Keys
 from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
+from models.stores.retry_budget import RetryBudget
 from models.stores.sessions import SessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from config.settings import Settings
+    from models.user_events import NumberedEvent
 
 
 REDIS_SCHEMES = ("redis://", "rediss://")
@@ -44,6 +46,7 @@ class Stores:
             negative_s=settings.journal.negative_cache_s,
         )
         self.locks = LockStore(*shared)
+        self.retry_budget = RetryBudget(*shared, settings.journal.retry_budget)
         token_sealer = sealer_for(settings.secrets, "access-token")
         self.access_tokens = AccessTokenStore(*shared, token_sealer)
         self.login_stream = LoginStream(*shared, settings.redis)
@@ -70,6 +73,9 @@ class Stores:
             )
         except RedisUnavailable:
             return
+
+    def announce(self, events: Sequence[NumberedEvent]) -> None:
+        """Tell whoever listens to these users; lost words cost a poll."""
 
     def wait_for_work(self, seconds: float) -> bool:
         """Wait up to ``seconds`` for `wake_relay`; True when it came."""

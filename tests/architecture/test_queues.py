@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from config.celery import ROUTES, Queue
+from config.celery import ROUTES
+from config.queues import Queue
 from tests.architecture.documents import command_text, compose, procfile, queues_in
 
 QUEUES = sorted(queue.value for queue in Queue)

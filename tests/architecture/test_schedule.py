@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.celery import Queue
+from config.queues import Queue
 from config.schedule import SCHEDULE, beat_schedule
 from tasks.app import app
 

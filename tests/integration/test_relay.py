@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.celery import Queue
 from config.clock import monotonic, sleep
+from config.queues import Queue
 from models.events import Event, EventType
 from models.outbox import Outbox
 from models.users import ensure_user

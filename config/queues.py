@@ -1,0 +1,42 @@
+"""The queues and which module's tasks run on which; plain data, no Celery in it.
+
+`config/celery.py` makes Celery's routes of it, `models/outbox.py` files each row under
+its queue, so that the relay can serve urgent work before bulk.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Queue(StrEnum):
+    """Every queue, named after what it serves; the relay serves them in this order."""
+
+    LOGINS = "logins"
+    ORDERS = "orders"
+    PUSH_MESSAGES = "push_messages"
+    NOTIFICATIONS = "notifications"
+    SYNC = "sync"
+    MAINTENANCE = "maintenance"
+    BULK = "bulk"
+
+
+# Events are no messages: the relay itself turns them into rows of other queues.
+EVENTS = "events"
+
+MODULE_QUEUES: dict[str, Queue] = {
+    "tasks.logins": Queue.LOGINS,
+    "tasks.profile": Queue.SYNC,
+    "tasks.sessions": Queue.SYNC,
+    "tasks.sync": Queue.SYNC,
+    "tasks.orders": Queue.ORDERS,
+    "tasks.push_messages": Queue.PUSH_MESSAGES,
+    "tasks.maintenance": Queue.MAINTENANCE,
+    "tasks.notifications": Queue.NOTIFICATIONS,
+    "tasks.exports": Queue.BULK,
+}
+
+
+def queue_of(task: str) -> Queue:
+    """Return the queue of a task by its import path; MAINTENANCE for a stranger."""
+    return MODULE_QUEUES.get(task.rpartition(".")[0], Queue.MAINTENANCE)

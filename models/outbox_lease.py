@@ -1,0 +1,206 @@
+"""How an outbox row moves: claimed by a relay, held by one task, finished once.
+
+Each begin draws a fencing number; whoever comes to finish with an older one has been
+overtaken and changes nothing. `models/outbox.py` is the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import func, select, update
+
+from config.queues import EVENTS
+from models.base import database_now, database_now_ms
+from models.operations import OperationError, begin_operation, fail
+from models.outbox import ERROR_LENGTH, OPEN_STATES, Outbox
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+LONGEST_RESEND_MS = 600_000
+EXPIRED = OperationError("deadline_passed", "nobody waits for this any more")
+
+Refusal = Literal["nothing", "held", "cancelled", "expired", "quarantined"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How long a task may hold a row, and how many dead processes quarantine it."""
+
+    lease_ms: int
+    deaths: int
+
+
+def list_due_lanes(session: Session) -> list[str]:
+    """Return the lanes that have rows whose time has come."""
+    due = select(Outbox.lane).where(
+        Outbox.state.in_(OPEN_STATES), Outbox.visible_at <= database_now_ms()
+    )
+    return list(session.scalars(due.distinct()))
+
+
+def claim(
+    session: Session, lane: str, *, limit: int, resend_after_ms: int
+) -> list[Outbox]:
+    """Lock up to ``limit`` rows of a lane whose time has come and mark them sent.
+
+    Ready rows that are due, and sent rows that no task finished within their
+    lease. Several relays may call this at once: MySQL and MariaDB skip each
+    other's locked rows, SQLite serialises writers. Sending is no attempt: a
+    stopped worker or broker must not use up a row.
+    """
+    now = database_now(session)
+    due = (
+        select(Outbox)
+        .where(
+            Outbox.lane == lane,
+            Outbox.state.in_(OPEN_STATES),
+            Outbox.visible_at <= now,
+        )
+        .order_by(Outbox.visible_at, Outbox.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = list(session.scalars(due))
+    for row in rows:
+        row.was_sent = row.state == "sent"
+        # The longer nobody answers, the rarer the copies in a queue nobody reads.
+        waited = min(now - row.due_at, LONGEST_RESEND_MS) if row.was_sent else 0
+        row.state = "sent"
+        row.sends += 1
+        row.visible_at = now + max(resend_after_ms, waited)
+        row.updated_at = now
+    session.flush()
+    return rows
+
+
+def begin(
+    session: Session, row_id: str, lease: Lease, *, holder_died: bool = False
+) -> Outbox | Refusal:
+    """Count an attempt, take the lease and return the row, or why it is not begun.
+
+    ``held``: another attempt runs. ``holder_died`` says that the broker gave us the
+    message because that attempt's process died; otherwise its lease must run out.
+    """
+    row = session.get(Outbox, row_id, with_for_update=True, populate_existing=True)
+    if row is None or row.state not in OPEN_STATES:
+        return "nothing"
+    now = database_now(session)
+    if row.holder_fence is not None:
+        if row.visible_at > now and not holder_died:
+            return "held"
+        row.deaths += 1
+    if row.deaths >= lease.deaths:
+        bury(session, row_id, f"quarantined: {row.deaths} processes died of it")
+        return "quarantined"
+    if row.expires_at is not None and row.expires_at <= now:
+        expire(session, row)
+        return "expired"
+    if row.operation_id is not None and not begin_operation(session, row.operation_id):
+        _close(session, row_id, None, state="cancelled")
+        return "cancelled"
+    # Counted before the work, so that work which kills its process ends too.
+    row.attempts += 1
+    row.fence += 1
+    row.holder_fence = row.fence
+    row.visible_at = now + lease.lease_ms
+    row.updated_at = now
+    session.flush()
+    return row
+
+
+def renew(session: Session, row_id: str, fence: int, lease_ms: int) -> bool:
+    """Extend the lease of a running attempt; False when it has been overtaken."""
+    until = database_now(session) + lease_ms
+    return _close(session, row_id, fence, visible_at=until)
+
+
+def finish(session: Session, row_id: str, fence: int | None = None) -> bool:
+    """Mark an open row done; False when it was closed or begun anew meanwhile."""
+    return _close(session, row_id, fence, state="done", holder_fence=None)
+
+
+def expire(session: Session, row: Outbox) -> None:
+    """Close a row whose deadline has passed, and fail its operation."""
+    words = EXPIRED.msg
+    _close(session, row.id, None, state="cancelled", last_error=words)
+    if row.operation_id is not None:
+        fail(session, row.operation_id, EXPIRED)
+
+
+def bury(session: Session, row_id: str, cause: str, fence: int | None = None) -> bool:
+    """Mark an open row dead with ``cause``, and its operation; a person decides."""
+    cause = cause[:ERROR_LENGTH]
+    if not _close(
+        session, row_id, fence, state="dead", last_error=cause, holder_fence=None
+    ):
+        return False
+    operation_id = session.scalar(
+        select(Outbox.operation_id).where(Outbox.id == row_id)
+    )
+    if operation_id is not None:
+        error = OperationError("work_set_aside", cause)
+        fail(session, operation_id, error, state="dead")
+    return True
+
+
+def postpone(
+    session: Session, row_id: str, delay_ms: int, cause: str, fence: int | None = None
+) -> bool:
+    """Give an open row back for a later attempt, keeping the cause of the failure."""
+    again_at = database_now(session) + delay_ms
+    return _close(
+        session,
+        row_id,
+        fence,
+        state="ready",
+        visible_at=again_at,
+        last_error=cause[:ERROR_LENGTH],
+        holder_fence=None,
+    )
+
+
+def find_state(session: Session, row_id: str) -> str | None:
+    """Return the row's state, None when it is gone."""
+    return session.scalar(select(Outbox.state).where(Outbox.id == row_id))
+
+
+def cancel_rows(session: Session, operation_ids: list[str]) -> int:
+    """Close the open rows of ``operation_ids``; what runs ends at its checkpoint."""
+    result = session.execute(
+        update(Outbox)
+        .where(
+            Outbox.operation_id.in_(operation_ids),
+            Outbox.state.in_(OPEN_STATES),
+            Outbox.lane != EVENTS,
+        )
+        .values(state="cancelled", updated_at=database_now_ms())
+        .execution_options(synchronize_session=False)
+    )
+    return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def count_open(session: Session, lane: str) -> int:
+    """Return how many rows of a lane are neither finished nor set aside."""
+    found = session.scalar(
+        select(func.count())
+        .select_from(Outbox)
+        .where(Outbox.lane == lane, Outbox.state.in_(OPEN_STATES))
+    )
+    return int(found or 0)
+
+
+def _close(session: Session, row_id: str, fence: int | None, **values: object) -> bool:
+    values["updated_at"] = database_now_ms()
+    mine = [Outbox.id == row_id, Outbox.state.in_(OPEN_STATES)]
+    if fence is not None:
+        mine.append(Outbox.fence == fence)
+    result = session.execute(
+        update(Outbox)
+        .where(*mine)
+        .values(**values)
+        .execution_options(synchronize_session="fetch")
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
