@@ -59,6 +59,9 @@ LOGINS: Final = Counter("kuaida_logins", "Login attempts by outcome.", ("outcome
 RATE_LIMITED: Final = Counter(
     "kuaida_rate_limited", "Requests refused by a limit.", ("limit",)
 )
+BACKLOG_REFUSED: Final = Counter(
+    "kuaida_backlog_refused", "Work refused because its lane is full.", ("lane",)
+)
 SESSIONS_HEALED: Final = Counter(
     "kuaida_sessions_healed", "Sessions found missing in a store and written again."
 )

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from config.limit_settings import LimitSettings
+from config.operation_settings import OperationSettings
 from config.process_settings import (
     FlowerSettings,
     HttpSettings,
@@ -40,6 +41,7 @@ class Settings(BaseModel):
     limits: LimitSettings
     http: HttpSettings
     journal: JournalSettings
+    operations: OperationSettings
     celery: CelerySettings
     logs: LogSettings
     secrets: SecretSettings
