@@ -7,4 +7,7 @@ from models.events import EventType
 SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     EventType.PROFILE_UPDATED: ("tasks.profile.warm_user_cache",),
     EventType.LOGIN_ENRICHED: (),
+    EventType.SESSION_REVOKED: (),
+    EventType.NOTIFICATION_FAILED: (),
+    EventType.OPERATION_UPDATED: (),
 }

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.app import Resources
 
 APP = "wxdemo0000000001"
+WARM = "tasks.profile.warm_user_cache"
 SESSION_KEY = "HyVFkGl5F5OQWJZZaNzBBg=="
 
 
@@ -84,3 +85,9 @@ def outbox_row(house: Resources, row_id: str) -> Outbox:
     """Return an outbox row as it is committed."""
     with house.database.read() as session:
         return session.get_one(Outbox, row_id)
+
+
+def enqueue(house: Resources, task: str = WARM, count: int = 1) -> list[str]:
+    """Accept work and return its ids."""
+    with house.database.unit_of_work() as work:
+        return [work.enqueue(task, "u_1") for _ in range(count)]

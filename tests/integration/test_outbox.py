@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from models import inbox, outbox
+from config.queues import EVENTS, Queue
+from models import inbox
 from models.base import database_now
 from models.events import Event, EventType
 from models.outbox import Outbox
+from models.outbox_lease import (
+    Lease,
+    begin,
+    bury,
+    finish,
+    list_due_lanes,
+    postpone,
+    renew,
+)
+from models.outbox_lease import claim as claim_rows
+from models.outbox_support import backlog, prune
 from models.user_events import UserEvent
 from models.users import User, ensure_user
 
@@ -19,6 +31,9 @@ if TYPE_CHECKING:
     from models.database import Database, UnitOfWork
 
 TASK = "tasks.profile.anything"
+BULK = "tasks.exports.anything"
+LEASE = Lease(60_000, deaths=3)
+AT_ONCE = Lease(-1, deaths=3)
 RESEND_MS = 30_000
 
 
@@ -30,12 +45,21 @@ def add(database: Database, count: int = 1, due_in_ms: int = 0) -> list[str]:
 
 
 def claim(
-    database: Database, limit: int = 200, resend_ms: int = RESEND_MS
+    database: Database,
+    limit: int = 200,
+    resend_ms: int = RESEND_MS,
+    lane: str = Queue.SYNC,
 ) -> list[str]:
     """Claim once and return the ids."""
     with database.unit_of_work() as work:
-        rows = outbox.claim(work.session, limit=limit, resend_after_ms=resend_ms)
+        rows = claim_rows(work.session, lane, limit=limit, resend_after_ms=resend_ms)
         return [row.id for row in rows]
+
+
+def begun(database: Database, row_id: str, lease: Lease = LEASE) -> Outbox | str:
+    """Begin an attempt as a task does."""
+    with database.unit_of_work() as work:
+        return begin(work.session, row_id, lease)
 
 
 def state(database: Database, row_id: str) -> Outbox:
@@ -91,8 +115,7 @@ def test_attempts_count_work_begun_and_not_messages_sent(database: Database) -> 
     claim(database, resend_ms=-1)
 
     assert state(database, row_id).attempts == 0
-    with database.unit_of_work() as work:
-        assert outbox.begin(work.session, row_id, 60_000) is not None
+    assert isinstance(begun(database, row_id), Outbox)
     assert state(database, row_id).attempts == 1
 
 
@@ -100,28 +123,29 @@ def test_a_lease_keeps_the_relay_away(database: Database) -> None:
     (row_id,) = add(database)
     claim(database, resend_ms=-1)
 
-    with database.unit_of_work() as work:
-        assert outbox.begin(work.session, row_id, 60_000) is not None
+    assert isinstance(begun(database, row_id), Outbox)
 
     assert claim(database) == []
 
 
-@pytest.mark.parametrize("close", ["finish", "bury"])
-def test_closed_work_stays_closed(database: Database, close: str) -> None:
+@pytest.mark.parametrize("cause", [None, "a cause"], ids=["finish", "bury"])
+def test_closed_work_stays_closed(database: Database, cause: str | None) -> None:
     (row_id,) = add(database)
     claim(database, resend_ms=-1)
 
     with database.unit_of_work() as work:
-        arguments = ("a cause",) if close == "bury" else ()
-        assert getattr(outbox, close)(work.session, row_id, *arguments)
+        if cause is None:
+            assert finish(work.session, row_id)
+        else:
+            assert bury(work.session, row_id, cause)
+    assert begun(database, row_id) == "nothing"
     with database.unit_of_work() as work:
-        assert outbox.begin(work.session, row_id, 60_000) is None
-        assert not outbox.finish(work.session, row_id)
+        assert not finish(work.session, row_id)
 
     assert claim(database) == []
     row = state(database, row_id)
-    assert row.state == ("dead" if close == "bury" else "done")
-    assert row.last_error == ("a cause" if close == "bury" else None)
+    assert row.state == ("done" if cause is None else "dead")
+    assert row.last_error == cause
 
 
 def test_postponed_work_comes_back_with_its_cause(database: Database) -> None:
@@ -129,10 +153,87 @@ def test_postponed_work_comes_back_with_its_cause(database: Database) -> None:
     claim(database)
 
     with database.unit_of_work() as work:
-        outbox.postpone(work.session, row_id, -1, "WeChat was away")
+        postpone(work.session, row_id, -1, "WeChat was away")
 
     assert state(database, row_id).last_error == "WeChat was away"
     assert claim(database) == [row_id]
+
+
+def test_each_attempt_draws_a_higher_fence_and_only_the_newest_finishes(
+    database: Database,
+) -> None:
+    (row_id,) = add(database)
+    late = begun(database, row_id, AT_ONCE)
+    newest = begun(database, row_id)
+    assert isinstance(late, Outbox)
+    assert isinstance(newest, Outbox)
+    assert newest.fence > late.fence
+
+    with database.unit_of_work() as work:
+        assert not renew(work.session, row_id, late.fence, 60_000)
+        assert not postpone(work.session, row_id, 0, "late", late.fence)
+        assert not bury(work.session, row_id, "late", late.fence)
+        assert not finish(work.session, row_id, late.fence)
+        assert finish(work.session, row_id, newest.fence)
+    row = state(database, row_id)
+    assert (row.state, row.last_error) == ("done", None)
+
+
+def test_work_that_somebody_holds_is_not_begun_again(database: Database) -> None:
+    (row_id,) = add(database)
+
+    assert isinstance(begun(database, row_id), Outbox)
+    assert begun(database, row_id) == "held"
+    with database.unit_of_work() as work:
+        taken_over = begin(work.session, row_id, LEASE, holder_died=True)
+    assert isinstance(taken_over, Outbox)
+    assert (taken_over.attempts, taken_over.deaths) == (2, 1)
+
+
+def test_work_that_kills_three_processes_is_quarantined(database: Database) -> None:
+    (row_id,) = add(database)
+
+    assert all(isinstance(begun(database, row_id, AT_ONCE), Outbox) for _ in range(3))
+    assert begun(database, row_id, AT_ONCE) == "quarantined"
+
+    row = state(database, row_id)
+    assert (row.state, row.attempts) == ("dead", 3)
+    assert row.last_error == "quarantined: 3 processes died of it"
+
+
+def test_a_failure_that_was_told_is_no_death(database: Database) -> None:
+    (row_id,) = add(database)
+    for _ in range(4):
+        row = begun(database, row_id)
+        assert isinstance(row, Outbox)
+        with database.unit_of_work() as work:
+            assert postpone(work.session, row_id, 0, "WeChat was away", row.fence)
+
+    assert (state(database, row_id).deaths, state(database, row_id).attempts) == (0, 4)
+
+
+def test_lanes_are_claimed_apart(database: Database) -> None:
+    (urgent,) = add(database)
+    with database.unit_of_work() as work:
+        bulk = [work.enqueue(BULK, "u_1") for _ in range(3)]
+        ensure_user(work.session, "u_1", "app", 0)
+        work.publish(Event(EventType.PROFILE_UPDATED, "u_1"))
+    with database.read() as session:
+        assert set(list_due_lanes(session)) == {Queue.SYNC, Queue.BULK, EVENTS}
+
+    first = claim(database, lane=Queue.BULK, limit=2)
+    assert claim(database) == [urgent]
+    assert sorted(first + claim(database, lane=Queue.BULK)) == sorted(bulk)
+    with database.read() as session:
+        assert list_due_lanes(session) == [EVENTS]
+
+
+def test_each_sending_is_counted(database: Database) -> None:
+    (row_id,) = add(database)
+    claim(database, resend_ms=-1)
+    claim(database)
+
+    assert state(database, row_id).sends == 2
 
 
 def test_a_done_mark_is_set_once_under_rivals(database: Database) -> None:
@@ -173,20 +274,20 @@ def test_backlog_tells_states_and_the_oldest(database: Database) -> None:
     claim(database, 1)
 
     with database.read() as session:
-        backlog = outbox.backlog(session)
+        found = backlog(session)
 
-    assert backlog.by_state == {"ready": 2, "sent": 1}
-    assert 4000 < backlog.oldest_ready_age_ms < 60_000
+    assert found.by_state == {"ready": 2, "sent": 1}
+    assert 4000 < found.oldest_ready_age_ms < 60_000
 
 
 def test_old_closed_rows_go_and_dead_ones_stay(database: Database) -> None:
     done, dead, open_row = add(database, 3)
     with database.unit_of_work() as work:
-        outbox.finish(work.session, done)
-        outbox.bury(work.session, dead, "poison")
+        finish(work.session, done)
+        bury(work.session, dead, "poison")
     with database.unit_of_work() as work:
         later = database_now(work.session) + 1000
-        assert outbox.prune(work.session, before=later, limit=10) == 1
+        assert prune(work.session, before=later, limit=10) == 1
 
     with database.read() as session:
         left = set(session.scalars(sa.select(Outbox.id)))

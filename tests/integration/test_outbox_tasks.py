@@ -11,7 +11,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from models.errors import DatabaseUnavailable, InvalidInput, RedisUnavailable
 from models.inbox import mark_done
-from models.outbox import begin, bury, claim
+from models.outbox import Outbox
+from models.outbox_lease import Lease, begin, bury, claim
 from models.users import ensure_user, update_profile
 from tasks.app import configure, resources
 from tasks.base import OutboxTask, Work, WorkDead
@@ -71,7 +72,7 @@ def accept(house: Resources) -> str:
     with house.database.unit_of_work() as work:
         row_id = work.enqueue("lab.count", "u_1")
     with house.database.unit_of_work() as work:
-        claim(work.session, limit=10, resend_after_ms=30_000)
+        claim(work.session, "maintenance", limit=10, resend_after_ms=30_000)
     return row_id
 
 
@@ -205,6 +206,38 @@ def test_attempts_are_counted_before_the_work(house: Resources) -> None:
     row_id = accept(house)
     for _ in range(3):
         with house.database.unit_of_work() as work:
-            begin(work.session, row_id, 1000)
+            begin(work.session, row_id, Lease(-1, deaths=9))
 
     assert outbox_row(house, row_id).attempts == 3
+
+
+@lab.task(base=OutboxTask, shared=False, name="lab.late")
+def late(work: Work) -> None:
+    """Count, after another attempt has taken the row over."""
+    with work.resources.database.unit_of_work() as uow:
+        begun = begin(uow.session, work.outbox_id, Lease(60_000, 9), holder_died=True)
+        assert isinstance(begun, Outbox)
+    count.run(work)
+
+
+def test_a_late_copy_is_refused_by_its_fence(house: Resources) -> None:
+    row_id = accept(house)
+
+    assert late(row_id) == "overtaken"
+    assert counted(house) == 0
+    assert outbox_row(house, row_id).state == "sent"
+
+
+def test_a_message_that_celery_repeats_means_a_dead_holder(house: Resources) -> None:
+    row_id = accept(house)
+    with house.database.unit_of_work() as work:
+        begin(work.session, row_id, Lease(60_000, 3))
+
+    assert count(row_id) == "held"
+    count.push_request(retries=1)
+    try:
+        assert count.handle(row_id) == "done"
+    finally:
+        count.pop_request()
+    assert counted(house) == 1
+    assert outbox_row(house, row_id).deaths == 1

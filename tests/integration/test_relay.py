@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,24 +12,28 @@ from config.queues import Queue
 from models.events import Event, EventType
 from models.outbox import Outbox
 from models.users import ensure_user
-from tasks.app import TASK_MODULES, app, configure, resources
-from tests.integration.journals import fetch, journal, look, make_login, outbox_row
-from tests.servers.process import LocalProcess, wait_until
-from workers.health import is_fresh
+from tasks.app import configure, resources
+from tests.integration.journals import (
+    WARM,
+    enqueue,
+    fetch,
+    journal,
+    look,
+    make_login,
+    outbox_row,
+)
 from workers.login_relay import ENRICH, LoginRound
 from workers.outbox_relay import OutboxRound
-from workers.relay import Publisher
 from workers.relay_loop import BrokerAway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from config.settings import Settings
     from tasks.app import Resources
-    from tests.servers.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
-WARM = "tasks.profile.warm_user_cache"
+REPLAY = "tasks.logins.replay_login"
 
 
 class Postbox:
@@ -40,21 +41,25 @@ class Postbox:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, str | list[str]]] = []
+        self.message_ids: list[str | None] = []
         self.waiting = 0
         self.takes = 1_000_000
 
     def probe(self) -> None:
         """Answer."""
 
-    def send(self, task: str, argument: str | list[str]) -> None:
+    def send(
+        self, task: str, argument: str | list[str], message_id: str | None = None
+    ) -> None:
         """Keep a message, or refuse it when enough were taken."""
         if len(self.sent) >= self.takes:
             raise BrokerAway
         self.sent.append((task, argument))
+        self.message_ids.append(message_id)
 
     def count_waiting(self, queue: str) -> int:
         """Say what the test wants."""
-        assert queue == Queue.LOGINS
+        assert queue in set(Queue)
         return self.waiting
 
 
@@ -79,13 +84,7 @@ def outbox_of(house: Resources, courier: Postbox, **settings: object) -> OutboxR
     """Return the round of the outbox with changed settings."""
     changed = house.settings.journal.model_copy(update=settings)
     stores = house.database, house.stores
-    return OutboxRound(stores, courier, changed, tasks=[WARM])
-
-
-def enqueue(house: Resources, task: str = WARM, count: int = 1) -> list[str]:
-    """Accept work and return its ids."""
-    with house.database.unit_of_work() as work:
-        return [work.enqueue(task, "u_1") for _ in range(count)]
+    return OutboxRound(stores, courier, changed, tasks=[WARM, REPLAY])
 
 
 def test_logins_travel_in_batches(house: Resources) -> None:
@@ -176,6 +175,55 @@ def test_outbox_rows_are_sent_once(house: Resources) -> None:
     assert sorted(courier.sent) == sorted((WARM, row_id) for row_id in row_ids)
 
 
+def test_urgent_lanes_go_first_however_much_waits_elsewhere(house: Resources) -> None:
+    enqueue(house, count=30)
+    (urgent,) = enqueue(house, REPLAY)
+    courier = Postbox()
+
+    outbox_of(house, courier, batch=10).run()
+
+    assert courier.sent[0] == (REPLAY, urgent)
+    assert len(courier.sent) == 11
+
+
+def test_a_queue_in_the_broker_stays_short(house: Resources) -> None:
+    enqueue(house, count=30)
+    courier = Postbox()
+    courier.waiting = 95
+    relay = outbox_of(house, courier, queue_depth=100)
+
+    relay.run()
+    courier.waiting = 100
+    relay.run()
+
+    assert len(courier.sent) == 5
+    assert len(look(house, "SELECT id FROM outbox WHERE state = 'ready'")) == 25
+
+
+def test_a_message_is_named_after_its_row_and_sending(house: Resources) -> None:
+    (row_id,) = enqueue(house)
+    courier = Postbox()
+    for _ in range(2):
+        outbox_of(house, courier).run()
+        with house.database.unit_of_work() as work:
+            work.session.get_one(Outbox, row_id).visible_at = 0
+
+    assert courier.message_ids == [f"{row_id}.1", f"{row_id}.2"]
+
+
+def test_a_row_whose_holders_died_is_quarantined_unsent(house: Resources) -> None:
+    (row_id,) = enqueue(house)
+    with house.database.unit_of_work() as work:
+        row = work.session.get_one(Outbox, row_id)
+        row.deaths, row.fence, row.holder_fence = 2, 3, 3
+    courier = Postbox()
+
+    outbox_of(house, courier).run()
+
+    assert courier.sent == []
+    assert outbox_row(house, row_id).last_error == "quarantined: 3 processes died of it"
+
+
 def test_an_event_becomes_one_row_for_each_subscriber(house: Resources) -> None:
     with house.database.unit_of_work() as work:
         work.publish(Event(EventType.PROFILE_UPDATED, "u_1"))
@@ -248,128 +296,3 @@ def test_copies_become_rarer_the_longer_nobody_answers(house: Resources) -> None
 
     row = outbox_row(house, row_id)
     assert 119_000 < row.visible_at - row.updated_at < 125_000
-
-
-@pytest.fixture
-def broker(
-    private_redis: RedisServer, sqlite_url: str, make_settings: Callable[..., Settings]
-) -> Iterator[RedisServer]:
-    """A broker of this test alone, with the app configured for it."""
-    url = private_redis.url
-    configure(make_settings(DATABASE_URL=sqlite_url, REDIS_URL=url, BROKER_URL=url))
-    for module in TASK_MODULES:
-        app.loader.import_task_module(module)
-    yield private_redis
-    private_redis.process.thaw()
-
-
-def queued(broker: RedisServer, queue: str) -> list[dict[str, object]]:
-    """Return the messages that wait in a queue."""
-    with broker.client() as client:
-        return [json.loads(raw) for raw in client.lrange(f"kuaida:test:{queue}", 0, -1)]
-
-
-def test_a_message_carries_ids_to_the_queue_of_its_task(broker: RedisServer) -> None:
-    publisher = Publisher(app)
-    publisher.send(WARM, "ob_1")
-    publisher.send(ENRICH, ["1-1", "1-2"])
-
-    assert publisher.count_waiting(Queue.SYNC) == 1
-    assert publisher.count_waiting(Queue.ORDERS) == 0
-    (message,) = queued(broker, "logins")
-    headers = message["headers"]
-    assert isinstance(headers, dict)
-    assert headers["task"] == ENRICH
-    assert headers["argsrepr"] == "1-1 and 1 more"
-    assert headers["eta"] is None
-    publisher.close()
-
-
-def test_a_frozen_broker_is_noticed_in_time(broker: RedisServer) -> None:
-    publisher = Publisher(app)
-    publisher.send(WARM, "ob_1")
-    broker.process.freeze()
-    for act in (lambda: publisher.send(WARM, "ob_2"), publisher.probe):
-        start = monotonic()
-        with pytest.raises(BrokerAway):
-            act()
-        assert monotonic() - start < 3
-    broker.process.thaw()
-
-    publisher.probe()
-    publisher.send(WARM, "ob_3")
-    assert publisher.count_waiting(Queue.SYNC) >= 2
-    publisher.close()
-
-
-def test_queues_forgotten_by_the_broker_are_made_again(broker: RedisServer) -> None:
-    publisher = Publisher(app)
-    publisher.send(WARM, "ob_1")
-    broker.flush()
-    for _ in range(2):
-        try:
-            publisher.send(WARM, "ob_2")
-        except BrokerAway:
-            continue
-
-    assert publisher.count_waiting(Queue.SYNC) >= 1
-    publisher.close()
-
-
-@pytest.fixture
-def running(
-    broker: RedisServer, sqlite_url: str, environment: Mapping[str, str], tmp_path: Path
-) -> Iterator[LocalProcess]:
-    """A relay as a process of its own."""
-    variables = {
-        **environment,
-        "PYTHONPATH": str(ROOT),
-        "DATABASE_URL": sqlite_url,
-        "REDIS_URL": broker.url,
-        "BROKER_URL": broker.url,
-    }
-    command = [sys.executable, "-m", "workers.relay"]
-    process = LocalProcess(command, log=tmp_path / "relay.log", env=variables, cwd=ROOT)
-    process.start()
-    alive = tmp_path / "var" / "run" / "relay.alive"
-    process.wait_ready(lambda: is_fresh(alive, 5), within_s=20)
-    yield process
-    process.stop()
-
-
-def test_the_process_moves_both_journals_and_ends_in_time(
-    running: LocalProcess, broker: RedisServer
-) -> None:
-    house = resources()
-    with house.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app", 0)
-    journal(house, make_login(house))
-    (row_id,) = enqueue(house)
-    wait_until(lambda: queued(broker, "logins"), within_s=5, what="the login")
-    wait_until(lambda: queued(broker, "sync"), within_s=5, what="the work")
-
-    start = monotonic()
-    running.signal(signal.SIGTERM)
-
-    assert running.wait(4) == 0
-    assert monotonic() - start < 2.5
-    assert outbox_row(house, row_id).state == "sent"
-    house.close()
-
-
-def test_the_process_outlives_a_broker_that_goes_and_comes(
-    running: LocalProcess, broker: RedisServer
-) -> None:
-    house = resources()
-    with house.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app", 0)
-    broker.stop()
-    sleep(1)
-    enqueue(house)
-    sleep(2)
-    broker.start()
-
-    wait_until(lambda: queued(broker, "sync"), within_s=15, what="the work")
-
-    assert running.alive
-    house.close()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from models import inbox, logins, outbox, schedule, user_events
+from models import inbox, logins, outbox_lease, outbox_support, schedule, user_events
 from models.base import database_now
 from models.events import Event, EventType
 from models.inbox import Inbox
@@ -81,11 +81,14 @@ def test_old_events_of_users_go_and_numbers_go_on(database: Database) -> None:
 
 def test_poison_is_dead_from_the_start_and_never_pruned(database: Database) -> None:
     with database.unit_of_work() as work:
-        row_id = outbox.add_dead(work.session, NewWork(TASK, "u_1"), "x" * 900)
+        row_id = outbox_support.add_dead(work.session, NewWork(TASK, "u_1"), "x" * 900)
     with database.unit_of_work() as work:
         later = database_now(work.session) + YEAR_MS
-        assert outbox.claim(work.session, limit=9, resend_after_ms=0) == []
-        assert outbox.prune(work.session, before=later, limit=9) == 0
+        assert (
+            outbox_lease.claim(work.session, "maintenance", limit=9, resend_after_ms=0)
+            == []
+        )
+        assert outbox_support.prune(work.session, before=later, limit=9) == 0
 
     with database.read() as session:
         row = session.get_one(Outbox, row_id)

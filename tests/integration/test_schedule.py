@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models import outbox
+from models import outbox, outbox_lease
 from models.base import database_now
 from models.errors import DatabaseUnavailable
 from models.outbox import NewWork, Outbox
@@ -80,12 +80,12 @@ def test_retention_takes_what_is_closed_and_old(house: Resources) -> None:
         now = database_now(work.session)
         ids = [outbox.add_work(work.session, NewWork("t", f"u_{n}")) for n in range(4)]
         for row_id in ids[:2]:
-            outbox.finish(work.session, row_id)
-        outbox.bury(work.session, ids[2], "a cause")
+            outbox_lease.finish(work.session, row_id)
+        outbox_lease.bury(work.session, ids[2], "a cause")
         old = now - (kept_days + 1) * DAY_MS
         for row_id in (ids[0], ids[2], ids[3]):
             work.session.get_one(Outbox, row_id).updated_at = old
-        work.session.add(ScheduleSlot(job="old", due=old, taken_at=old))
+        work.session.add(ScheduleSlot(job="old", due=old, taken_at=old, state="done"))
 
     assert apply_retention("apply_retention") == "done"
 

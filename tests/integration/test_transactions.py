@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from models.base import upsert
-from models.database import TRANSACTION_ATTEMPTS, open_database
+from models.database import TRANSACTION_ATTEMPTS, Database, Nobody, open_database
 from models.errors import DatabaseUnavailable
 from models.users import User, ensure_user, find_profiles, new_user, update_profile
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from config.settings import Settings
-    from models.database import Database, UnitOfWork
+    from models.database import UnitOfWork
 
 USERS = ("u_1", "u_2")
 # A second process that counts one user's logins up, a transaction each.
@@ -169,11 +169,12 @@ def test_the_relay_is_woken_after_the_commit_and_only_for_work(
 ) -> None:
     seen: list[int] = []
 
-    def wake() -> None:
-        with database.read() as session:
-            seen.append(session.scalar(sa.text("SELECT COUNT(*) FROM outbox")) or 0)
+    class Ear(Nobody):
+        def wake_relay(self) -> None:
+            with database.read() as session:
+                seen.append(session.scalar(sa.text("SELECT COUNT(*) FROM outbox")) or 0)
 
-    database._wake_relay = wake
+    database = Database(database.engine, Ear())
     with database.unit_of_work() as work:
         ensure_user(work.session, "u_1", "wx1", 0)
     with database.unit_of_work() as work:

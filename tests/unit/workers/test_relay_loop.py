@@ -21,9 +21,11 @@ class Postbox:
         if self.away:
             raise BrokerAway
 
-    def send(self, task: str, argument: str | list[str]) -> None:
+    def send(
+        self, task: str, argument: str | list[str], message_id: str | None = None
+    ) -> None:
         if self.away:
-            raise BrokerAway(task, argument)
+            raise BrokerAway(task, argument, message_id)
 
     def count_waiting(self, queue: str) -> int:
         return len(queue) * 0
