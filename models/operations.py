@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 ACTIVE_STATES = ("accepted", "running")
+# Work of these is not begun any more; what follows from a success still is.
+STOPPED_STATES = ("failed", "cancelled", "dead")
 FINISHED = 100
 
 
@@ -138,7 +140,7 @@ def lock_operation(session: Session, operation_id: str) -> Operation | None:
 
 
 def may_go_on(session: Session, operation_id: str) -> bool:
-    """Whether the operation is active; it stays so until this transaction ends.
+    """Whether work of the operation may start; it may until this transaction ends.
 
     The shared lock makes a cancel wait, so that it sees what is written now.
     """
@@ -147,16 +149,13 @@ def may_go_on(session: Session, operation_id: str) -> bool:
         .where(Operation.id == operation_id)
         .with_for_update(read=True)
     )
-    return state in ACTIVE_STATES
+    return state is not None and state not in STOPPED_STATES
 
 
 def begin_operation(session: Session, operation_id: str) -> bool:
-    """Mark an accepted operation running; False when it is over.
-
-    Its key is no longer debounced: an equal request starts another one or joins.
-    """
+    """Mark an accepted operation running; False when its work must not begin."""
     row = lock_operation(session, operation_id)
-    if row is None or row.state not in ACTIVE_STATES:
+    if row is None or row.state in STOPPED_STATES:
         return False
     if row.state == "accepted":
         row.started_at = database_now(session)

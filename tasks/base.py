@@ -179,6 +179,13 @@ class Work:
         if self.operation_id is not None:
             succeed(uow.session, self.operation_id, result)
 
+    def finish(self) -> None:
+        """Close the row of a body that found nothing to write."""
+        with self.effect() as uow:
+            # A child may find nothing to do long before its operation is done.
+            if self.operation_id == self.subject_id:
+                self.succeed(uow)
+
     @property
     def _lease_ms(self) -> int:
         return self.resources.settings.journal.lease_s * 1000
@@ -223,6 +230,8 @@ class OutboxTask(HouseTask):
         outcome, cause = "done", ""
         try:
             self.run(work)
+            if not work.finished:
+                work.finish()
         except Overtaken:
             outcome = self._overtaken(work)
         except WorkCancelled:
@@ -236,9 +245,6 @@ class OutboxTask(HouseTask):
             cause = cause_of(error)
         if cause:
             raise WorkDead(cause)
-        if outcome == "done" and not work.finished:
-            with work.effect() as uow:
-                work.succeed(uow)
         return outcome
 
     def _overtaken(self, work: Work) -> str:

@@ -11,6 +11,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from models.errors import DatabaseUnavailable, InvalidInput, RedisUnavailable
 from models.inbox import mark_done
+from models.operation_work import NewOperation
+from models.operations import find_view
 from models.outbox import Outbox
 from models.outbox_lease import Lease, begin, bury, claim
 from models.users import ensure_user, update_profile
@@ -241,3 +243,42 @@ def test_a_message_that_celery_repeats_means_a_dead_holder(house: Resources) -> 
         count.pop_request()
     assert counted(house) == 1
     assert outbox_row(house, row_id).deaths == 1
+
+
+@lab.task(base=OutboxTask, shared=False, name="lab.parent")
+def parent(work: Work) -> None:
+    """Finish an operation and start what follows from it."""
+    with work.effect() as uow:
+        work.succeed(uow, {"n": 1})
+        uow.enqueue("lab.look", "child")
+
+
+def test_what_follows_from_a_success_still_runs(house: Resources) -> None:
+    with house.database.unit_of_work() as uow:
+        started = uow.start(NewOperation(kind="lab", task="lab.parent"))
+    (row,) = look(house, "SELECT id FROM outbox")
+
+    assert parent(row["id"]) == "done"
+
+    with house.database.read() as session:
+        found = find_view(session, started.id)
+    assert found is not None
+    assert (found.state, found.percent, found.result) == ("succeeded", 100, {"n": 1})
+    (child,) = look(
+        house, "SELECT id, operation_id FROM outbox WHERE name = 'lab.look'"
+    )
+    assert child["operation_id"] == started.id
+    assert only_look(child["id"]) == "done"
+
+
+def test_a_body_without_effect_that_is_overtaken_ends_quietly(
+    house: Resources,
+) -> None:
+    assert overtaken_look(accept(house)) == "doubled"
+
+
+@lab.task(base=OutboxTask, shared=False, name="lab.overtaken_look")
+def overtaken_look(work: Work) -> None:
+    """Be set aside by a person, and find nothing to change."""
+    with work.resources.database.unit_of_work() as uow:
+        bury(uow.session, work.outbox_id, "by a person")
