@@ -32,8 +32,10 @@ MODULE_QUEUES: dict[str, Queue] = {
     "tasks.orders": Queue.ORDERS,
     "tasks.push_messages": Queue.PUSH_MESSAGES,
     "tasks.maintenance": Queue.MAINTENANCE,
+    "tasks.schedule": Queue.MAINTENANCE,
     "tasks.notifications": Queue.NOTIFICATIONS,
     "tasks.exports": Queue.BULK,
+    "tasks.retention": Queue.BULK,
 }
 
 

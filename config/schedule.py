@@ -1,23 +1,43 @@
-"""The whole clock of the house in one table; read by celery beat.
+"""The whole clock of the house in one table; read by beat and by whoever it asks.
 
-Any number of beats may run: the slot row ``(job, due)`` lets each due run happen
-once (`tasks/maintenance.py`).
+Beat only asks what is due (`workers/beat.py`); `tasks/schedule.py` answers with the
+slots of `models/schedule.py`, so any number of beats may run.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
-from config.queues import Queue
+ASK = "tasks.schedule.take_due_slots"
+# How late a run may begin because nobody asked sooner; a question costs one SELECT.
+ASK_EVERY_S = 15.0
+
+
+class CatchUp(StrEnum):
+    """What becomes of slots that came due while nobody looked."""
+
+    ONCE = "once"  # the newest runs, the older ones are recorded as missed
+    EACH = "each"  # every one runs, up to a bound
+    SKIP = "skip"  # one that is later than `late_s` is recorded as missed
 
 
 class Job(NamedTuple):
-    """One entry: ``task`` is called with ``name`` every ``every_s`` seconds."""
+    """One entry: ``task`` runs for each slot, every ``every_s`` seconds.
+
+    Slots lie on multiples of ``every_s`` since the epoch, by the database's clock.
+    """
 
     name: str
     task: str
     every_s: int
-    queue: Queue
+    catch_up: CatchUp
+    late_s: int = 0
+
+    @property
+    def ask_every_s(self) -> float:
+        """How often beat asks; twice a slot, so that a late question skips none."""
+        return min(self.every_s / 2, ASK_EVERY_S)
 
 
 SCHEDULE: tuple[Job, ...] = (
@@ -25,32 +45,32 @@ SCHEDULE: tuple[Job, ...] = (
         name="refresh_access_tokens",
         task="tasks.maintenance.refresh_access_tokens",
         every_s=60,
-        queue=Queue.MAINTENANCE,
+        # One run renews whatever is near its end, however long nobody looked.
+        catch_up=CatchUp.ONCE,
     ),
     Job(
         name="sweep_journals",
         task="tasks.maintenance.sweep_journals",
         every_s=15,
-        queue=Queue.MAINTENANCE,
+        # A look at the present; nobody can look at a moment that is over.
+        catch_up=CatchUp.ONCE,
     ),
     Job(
         name="apply_retention",
-        task="tasks.maintenance.apply_retention",
+        task="tasks.retention.apply_retention",
         every_s=3600,
-        queue=Queue.MAINTENANCE,
+        # Old rows can wait for the next hour; the rush after an outage comes first.
+        catch_up=CatchUp.SKIP,
+        late_s=900,
     ),
 )
 
+JOBS: dict[str, Job] = {job.name: job for job in SCHEDULE}
+
 
 def beat_schedule() -> dict[str, dict[str, object]]:
-    """Return the table in celery beat's own form."""
+    """Return the table in celery beat's own form: one question for each job."""
     return {
-        job.name: {
-            "task": job.task,
-            "schedule": float(job.every_s),
-            "args": [job.name],
-            # A run that nobody fetched before the next is due is superfluous.
-            "options": {"queue": job.queue.value, "expires": job.every_s},
-        }
-        for job in SCHEDULE
+        job.name: {"task": ASK, "schedule": job.ask_every_s, "args": [job.name]}
+        for job in JOBS.values()
     }

@@ -22,7 +22,9 @@ TASK_MODULES = (
     "tasks.logins",
     "tasks.profile",
     "tasks.sessions",
+    "tasks.schedule",
     "tasks.maintenance",
+    "tasks.retention",
 )
 
 app = Celery("kuaida", include=list(TASK_MODULES))

@@ -1,7 +1,7 @@
 """The base task: context, metrics, the journal's row, retry and dead letters.
 
 Bodies in the other modules say only the work. An `OutboxTask` gets a `Work` for one
-outbox row, a `ScheduledTask` runs once a slot of `config/schedule.py`.
+outbox row; `tasks/schedule.py` builds the clock's tasks on it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from celery import Task
 
 from config.clock import monotonic
 from config.logging import bind_context, clear_context, get_logger
-from config.metrics import OUTBOX_DEAD, OVERTAKEN, SLOT_RUNS, TASK_RUNS, TASK_SECONDS
-from config.schedule import SCHEDULE, Job
+from config.metrics import OUTBOX_DEAD, OVERTAKEN, TASK_RUNS, TASK_SECONDS
 from models.base import database_now
 from models.database import UnitOfWork
 from models.errors import Unavailable
@@ -39,7 +38,6 @@ from models.outbox_lease import (
     postpone,
     renew,
 )
-from models.schedule import take_slot
 from tasks.app import Resources, resources
 from tasks.failures import cause_of, is_transient
 from tasks.retries import retry_wait_ms
@@ -49,7 +47,6 @@ if TYPE_CHECKING:
 else:
     AnyTask = Task
 
-JOBS = {job.name: job for job in SCHEDULE}
 log = get_logger(__name__)
 
 
@@ -125,7 +122,7 @@ class Work:
         self.context = WorkContext(
             row.id, row.app_id, row.operation_id, row.expires_at, row.request_id
         )
-        self._task = task
+        self.task = task
         self._looked_at = monotonic()
         self._percent = 0
 
@@ -137,7 +134,7 @@ class Work:
         when the work was cancelled, or when another attempt has begun it anew.
         """
         with self.resources.database.unit_of_work(self.context) as uow:
-            if not mark_done(uow.session, self._task, self.outbox_id):
+            if not mark_done(uow.session, self.task, self.outbox_id):
                 raise Overtaken
             if not finish(uow.session, self.outbox_id, self.fence):
                 raise Overtaken
@@ -195,6 +192,8 @@ class OutboxTask(HouseTask):
     """Runs the body for one outbox row, so that its effect happens once."""
 
     abstract = True
+    # What the body is given.
+    work_type: type[Work] = Work
 
     def handle(self, outbox_id: str) -> str:
         """Begin the row, run the body, and finish, postpone or bury the row."""
@@ -207,7 +206,7 @@ class OutboxTask(HouseTask):
             bind_context(subject_id=row.subject_id, request_id=row.request_id)
             if row.operation_id is not None:
                 bind_context(operation_id=row.operation_id)
-            return self._attempt(Work(self.name, row, house))
+            return self._attempt(self.work_type(self.name, row, house))
         except Unavailable as error:
             # The lease runs out and the relay sends again: nothing to do here.
             log.warning("journal away", cause=cause_of(error))
@@ -280,28 +279,3 @@ class OutboxTask(HouseTask):
         with work.resources.database.unit_of_work() as uow:
             bury(uow.session, work.outbox_id, cause_of(error), work.fence)
         OUTBOX_DEAD.inc()
-
-
-class ScheduledTask(HouseTask):
-    """Runs the body once for each slot of its job, however many beats ask."""
-
-    abstract = True
-
-    def handle(self, name: str) -> str:
-        """Take the slot that is due now, or end quietly when it is taken."""
-        job = JOBS.get(name)
-        if job is None or job.task != self.name:
-            return "unknown"
-        outcome = self.guarded(lambda: self._run_slot(job))
-        SLOT_RUNS.labels(job.name, outcome).inc()
-        return outcome
-
-    def _run_slot(self, job: Job) -> str:
-        house = resources()
-        with house.database.unit_of_work() as uow:
-            due = take_slot(uow.session, job.name, job.every_s)
-        if due is None:
-            return "taken"
-        bind_context(job=job.name, due=due)
-        self.run(house)
-        return "done"

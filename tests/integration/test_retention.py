@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import pytest
 import sqlalchemy as sa
 
-from models import inbox, logins, outbox_lease, outbox_support, schedule, user_events
+from models import inbox, logins, outbox_lease, outbox_support, user_events
 from models.base import database_now
 from models.events import Event, EventType
 from models.inbox import Inbox
 from models.logins import LoginEvent
 from models.outbox import NewWork, Outbox
-from models.schedule import ScheduleSlot
 from models.user_events import UserEvent
 from models.users import ensure_user
 
@@ -93,22 +90,3 @@ def test_poison_is_dead_from_the_start_and_never_pruned(database: Database) -> N
     with database.read() as session:
         row = session.get_one(Outbox, row_id)
         assert (row.state, row.last_error) == ("dead", "x" * 500)
-
-
-@pytest.mark.parametrize("every_s", [1, 60, 86_400])
-def test_three_beats_do_one_run(database: Database, every_s: int) -> None:
-    def beat(_: int) -> int | None:
-        return database.transact(
-            lambda work: schedule.take_slot(work.session, "job", every_s)
-        )
-
-    with ThreadPoolExecutor(3) as pool:
-        taken = [due for due in pool.map(beat, range(6)) if due is not None]
-
-    # A second slot may have come due in between, never the same twice.
-    assert 1 <= len(taken) == len(set(taken)) <= 3
-    assert all(due % (every_s * 1000) == 0 for due in taken)
-    assert count(database, ScheduleSlot) == len(taken)
-    with database.unit_of_work() as work:
-        schedule.prune(work.session, before=max(taken) + 1)
-    assert count(database, ScheduleSlot) == 0

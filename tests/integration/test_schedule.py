@@ -1,4 +1,4 @@
-"""The clock's work: one run a slot whoever asks, and old rows go in their time."""
+"""The clock on both databases: one run a slot whoever asks, and nothing in silence."""
 
 from __future__ import annotations
 
@@ -6,119 +6,223 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+import sqlalchemy as sa
 
-from models import outbox, outbox_lease
+from config.schedule import CatchUp, Job
 from models.base import database_now
-from models.errors import DatabaseUnavailable
-from models.outbox import NewWork, Outbox
-from models.schedule import ScheduleSlot
-from tasks.app import configure, resources
-from tasks.logins import enrich_logins
-from tasks.maintenance import (
-    DAY_MS,
-    apply_retention,
-    refresh_access_tokens,
-    sweep_journals,
+from models.outbox import Outbox
+from models.outbox_lease import bury
+from models.rivals import RIVAL_WROTE
+from models.schedule import (
+    MOST_CAUGHT_UP,
+    MOST_RECORDED,
+    ScheduleSlot,
+    Taken,
+    settle,
+    take_due,
 )
-from tests.integration.journals import fetch, journal, look, make_login
+from models.schedule_support import list_jobs, prune
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from models.database import Database, UnitOfWork
 
-    from config.settings import Settings
-    from tasks.app import Resources
-
-
-@pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
-    """What tasks work with; its WeChat is at an address where nobody answers."""
-    configure(settings)
-    opened = resources()
-    yield opened
-    opened.close()
+STEP_MS = 3_600_000
+ONCE = Job("once", "tasks.maintenance.sweep_journals", 3600, CatchUp.ONCE)
+EACH = ONCE._replace(name="each", catch_up=CatchUp.EACH)
+SKIP = ONCE._replace(name="skip", catch_up=CatchUp.SKIP, late_s=3600)
+NEVER = SKIP._replace(name="never", late_s=-1)
 
 
-def test_three_beats_make_one_run(house: Resources) -> None:
-    with ThreadPoolExecutor(3) as pool:
-        outcomes = list(pool.map(apply_retention, ["apply_retention"] * 3))
+def ask(database: Database, job: Job) -> Taken:
+    """Ask what is due, as one message of beat does."""
 
-    assert sorted(outcomes) == ["done", "taken", "taken"]
-    (slot,) = look(house, "SELECT * FROM schedule_slots")
-    assert slot["job"] == "apply_retention"
-    assert slot["due"] % 3_600_000 == 0
+    def take(uow: UnitOfWork) -> Taken:
+        settle(uow.session, job.name)
+        return take_due(uow, job)
 
-
-def test_the_next_slot_is_another_run(house: Resources) -> None:
-    apply_retention("apply_retention")
-    with house.database.unit_of_work() as work:
-        slot = work.session.query(ScheduleSlot).one()
-        slot.due -= 3_600_000
-
-    assert apply_retention("apply_retention") == "done"
+    return database.transact(take)
 
 
-def test_a_wechat_that_is_away_stops_no_job(house: Resources) -> None:
-    assert refresh_access_tokens("refresh_access_tokens") == "done"
+def slots_of(database: Database, job: Job) -> list[ScheduleSlot]:
+    """Return the job's slots, oldest first."""
+    with database.read() as session:
+        mine = sa.select(ScheduleSlot).where(ScheduleSlot.job == job.name)
+        return list(session.scalars(mine.order_by(ScheduleSlot.due)))
 
 
-def test_the_sweep_looks_at_both_journals(house: Resources) -> None:
-    journal(house, make_login(house))
-    fetch(house)
-
-    assert sweep_journals("sweep_journals") == "done"
-    assert house.stores.wait_for_work(0.2)
+def work_of(database: Database) -> list[Outbox]:
+    """Return every outbox row."""
+    with database.read() as session:
+        return list(session.scalars(sa.select(Outbox).order_by(Outbox.id)))
 
 
-def test_a_sweep_without_a_group_makes_it(house: Resources) -> None:
-    assert sweep_journals("sweep_journals") == "done"
-    assert house.stores.login_stream.backlog().pending == 0
+def close_work(database: Database, state: str = "done") -> None:
+    """End all work in ``state``."""
+    with database.unit_of_work() as uow:
+        uow.session.execute(sa.update(Outbox).values(state=state))
 
 
-def test_retention_takes_what_is_closed_and_old(house: Resources) -> None:
-    kept_days = house.settings.journal.retention_days
-    with house.database.unit_of_work() as work:
-        now = database_now(work.session)
-        ids = [outbox.add_work(work.session, NewWork("t", f"u_{n}")) for n in range(4)]
-        for row_id in ids[:2]:
-            outbox_lease.finish(work.session, row_id)
-        outbox_lease.bury(work.session, ids[2], "a cause")
-        old = now - (kept_days + 1) * DAY_MS
-        for row_id in (ids[0], ids[2], ids[3]):
-            work.session.get_one(Outbox, row_id).updated_at = old
-        work.session.add(ScheduleSlot(job="old", due=old, taken_at=old, state="done"))
-
-    assert apply_retention("apply_retention") == "done"
-
-    left = {row["id"] for row in look(house, "SELECT id FROM outbox")}
-    # Open and dead rows stay however old they are.
-    assert left == set(ids[1:])
-    assert look(house, "SELECT job FROM schedule_slots WHERE job = 'old'") == []
+def sleep_through(database: Database, job: Job, slots: int) -> int:
+    """Make the newest slot of the job the one of ``slots`` ago; return the newest."""
+    with database.unit_of_work() as uow:
+        now = database_now(uow.session)
+        newest = now - now % STEP_MS
+        uow.session.execute(sa.delete(ScheduleSlot))
+        old = ScheduleSlot(
+            job=job.name, due=newest - slots * STEP_MS, taken_at=1, state="done"
+        )
+        uow.session.add(old)
+    return newest
 
 
-def test_retention_bounds_the_history(house: Resources) -> None:
-    with house.database.read() as session:
-        now = database_now(session)
-    old = now - (house.settings.journal.login_history_days + 1) * DAY_MS
-    journal(
-        house,
-        *[make_login(house, n, at=old, expires_at=old + 1) for n in range(3)],
-        make_login(house, 9),
-    )
-    assert enrich_logins(fetch(house)) == "done"
-
-    apply_retention("apply_retention")
-
-    assert len(look(house, "SELECT id FROM login_events")) == 1
-    assert len(look(house, "SELECT id FROM sessions")) == 1
-
-
-def test_without_the_database_nothing_runs(
-    redis_url: str, make_settings: Callable[..., Settings]
+def test_a_first_question_takes_the_newest_slot_and_makes_it_work(
+    database: Database,
 ) -> None:
-    nowhere = "mysql+pymysql://k:k@127.0.0.1:1/k"
-    configure(make_settings(DATABASE_URL=nowhere, REDIS_URL=redis_url))
+    taken = ask(database, ONCE)
 
-    assert sweep_journals("sweep_journals") == "postponed"
-    with pytest.raises(DatabaseUnavailable):
-        resources().database.ping()
-    resources().close()
+    (slot,) = slots_of(database, ONCE)
+    (work,) = work_of(database)
+    assert (list(taken.runs), list(taken.missed)) == ([slot.due], [])
+    assert slot.due % STEP_MS == 0
+    assert 0 <= slot.taken_at - slot.due < STEP_MS
+    assert (slot.state, slot.outbox_id, slot.finished_at) == ("taken", work.id, None)
+    assert (work.name, work.subject_id) == (ONCE.task, f"once@{slot.due}")
+
+
+def test_many_who_ask_at_once_make_one_run(database: Database) -> None:
+    def beat(_: int) -> int:
+        try:
+            return len(ask(database, ONCE).runs)
+        except RIVAL_WROTE:
+            return 0
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = sum(pool.map(beat, range(12)))
+
+    assert taken == len(slots_of(database, ONCE)) == len(work_of(database)) == 1
+
+
+def test_nothing_is_taken_while_a_run_is_open(database: Database) -> None:
+    sleep_through(database, ONCE, 1)
+    assert len(ask(database, ONCE).runs) == 1
+    with database.unit_of_work() as uow:
+        # Hours later, and no worker has run it.
+        uow.session.execute(sa.update(ScheduleSlot).values(due=ScheduleSlot.due // 2))
+
+    assert ask(database, ONCE) == Taken()
+    assert len(work_of(database)) == 1
+    close_work(database)
+    assert len(ask(database, ONCE).runs) == 1
+
+
+def test_once_runs_the_newest_and_records_the_others(database: Database) -> None:
+    newest = sleep_through(database, ONCE, 5)
+
+    taken = ask(database, ONCE)
+
+    assert list(taken.runs) == [newest]
+    assert list(taken.missed) == [newest - n * STEP_MS for n in (4, 3, 2, 1)]
+    states = [slot.state for slot in slots_of(database, ONCE)]
+    assert states == ["done", "missed", "missed", "missed", "missed", "taken"]
+    assert len(work_of(database)) == 1
+
+
+def test_each_runs_every_slot(database: Database) -> None:
+    newest = sleep_through(database, EACH, 5)
+
+    taken = ask(database, EACH)
+
+    assert list(taken.runs) == [newest - n * STEP_MS for n in (4, 3, 2, 1, 0)]
+    assert {row.subject_id for row in work_of(database)} == {
+        f"each@{due}" for due in taken.runs
+    }
+
+
+def test_after_days_the_catching_up_is_bounded(database: Database) -> None:
+    newest = sleep_through(database, EACH, 5_000)
+
+    taken = ask(database, EACH)
+
+    assert len(taken.runs) == MOST_CAUGHT_UP
+    assert len(taken.runs) + len(taken.missed) == MOST_RECORDED
+    assert taken.runs[-1] == newest
+
+
+@pytest.mark.parametrize(("job", "runs"), [(SKIP, 1), (NEVER, 0)])
+def test_skip_runs_only_what_is_not_too_late(
+    database: Database, job: Job, runs: int
+) -> None:
+    sleep_through(database, job, 3)
+
+    taken = ask(database, job)
+
+    assert (len(taken.runs), len(taken.missed)) == (runs, 3 - runs)
+
+
+@pytest.mark.parametrize(
+    ("work", "slot"),
+    [("done", "done"), ("dead", "failed"), ("discarded", "failed"), (None, "failed")],
+)
+def test_a_slot_ends_as_its_work_did(
+    database: Database, work: str | None, slot: str
+) -> None:
+    ask(database, ONCE)
+    with database.unit_of_work() as uow:
+        if work is None:
+            uow.session.execute(sa.delete(Outbox))
+    if work is not None:
+        close_work(database, work)
+
+    ask(database, ONCE)
+
+    first = slots_of(database, ONCE)[0]
+    assert first.state == slot
+    assert first.finished_at is not None
+
+
+def test_slots_of_a_clock_that_was_ahead_do_not_silence_the_job(
+    database: Database,
+) -> None:
+    newest = sleep_through(database, ONCE, 1)
+    with database.unit_of_work() as uow:
+        ahead = newest + 1000 * STEP_MS
+        uow.session.add(
+            ScheduleSlot(job="once", due=ahead, taken_at=ahead, state="done")
+        )
+
+    assert list(ask(database, ONCE).runs) == [newest]
+
+
+def test_people_see_next_last_and_missed(database: Database) -> None:
+    with database.read() as session:
+        (before,) = list_jobs(session, [ONCE])
+    assert before.last is None
+    newest = sleep_through(database, ONCE, 3)
+    with database.read() as session:
+        (overdue,) = list_jobs(session, [ONCE])
+    assert overdue.next_due == newest - 2 * STEP_MS
+    ask(database, ONCE)
+    with database.unit_of_work() as uow:
+        (work,) = uow.session.scalars(sa.select(Outbox))
+        bury(uow.session, work.id, "a cause")
+        settle(uow.session, "once")
+
+    with database.read() as session:
+        (view,) = list_jobs(session, [ONCE])
+
+    assert view.next_due == newest + STEP_MS
+    assert (view.missed_24h, view.failed_24h) == (2, 1)
+    assert view.last is not None
+    assert (view.last.due, view.last.state) == (newest, "failed")
+
+
+def test_old_slots_go_in_bites(database: Database) -> None:
+    newest = sleep_through(database, ONCE, 9)
+    ask(database, ONCE)
+
+    with database.unit_of_work() as uow:
+        assert prune(uow.session, before=newest, limit=4) == 4
+        assert prune(uow.session, before=newest, limit=9) == 5
+        assert prune(uow.session, before=newest, limit=9) == 0
+
+    assert [slot.due for slot in slots_of(database, ONCE)] == [newest]

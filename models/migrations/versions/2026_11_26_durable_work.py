@@ -30,6 +30,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back; indexes go with their tables."""
     with op.batch_alter_table("schedule_slots", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_schedule_slots_state_job"))
+        batch_op.drop_index(batch_op.f("ix_schedule_slots_outbox_id"))
         batch_op.drop_column("finished_at")
         batch_op.drop_column("outbox_id")
         batch_op.drop_column("state")
@@ -309,3 +311,9 @@ def _grow_schedule_slots() -> None:
         )
         batch_op.add_column(sa.Column("outbox_id", sa.String(length=40), nullable=True))
         batch_op.add_column(sa.Column("finished_at", sa.BigInteger(), nullable=True))
+        batch_op.create_index(
+            batch_op.f("ix_schedule_slots_outbox_id"), ["outbox_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_schedule_slots_state_job"), ["state", "job"], unique=False
+        )

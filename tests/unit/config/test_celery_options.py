@@ -10,7 +10,7 @@ from config.celery import (
     celery_options,
 )
 from config.queues import Queue
-from config.schedule import SCHEDULE, beat_schedule
+from config.schedule import ASK, SCHEDULE, beat_schedule
 from config.settings import load_settings
 
 # Read by Celery's documentation of Redis, though not in its table of defaults.
@@ -62,9 +62,9 @@ def test_each_queue_has_one_kind_of_worker():
     assert sorted(lanes) == sorted(Queue)
 
 
-def test_a_scheduled_run_expires_before_the_next_and_knows_its_name():
+def test_beat_asks_for_each_job_twice_a_slot_at_least():
     entries = beat_schedule()
     for job in SCHEDULE:
         entry = entries[job.name]
-        assert entry["args"] == [job.name]
-        assert entry["options"] == {"queue": job.queue.value, "expires": job.every_s}
+        assert (entry["task"], entry["args"]) == (ASK, [job.name])
+        assert entry["schedule"] == min(job.every_s / 2, 15)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from tasks.logins import enrich_logins
-from tasks.maintenance import sweep_journals
 from tasks.profile import warm_user_cache
+from tasks.schedule import take_due_slots
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,5 @@ def test_named_arguments_are_refused() -> None:
     assert warm_user_cache(outbox_id="ob_1") == "refused"
 
 
-def test_a_job_that_is_not_in_the_table_does_not_run() -> None:
-    assert sweep_journals("drop_tables") == "unknown"
-    assert sweep_journals("apply_retention") == "unknown"
+def test_a_job_that_is_not_in_the_table_is_not_taken() -> None:
+    assert take_due_slots("drop_tables") == "unknown"

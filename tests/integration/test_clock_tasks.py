@@ -1,0 +1,186 @@
+"""The clock's work from beat's question to the closed slot, and what each job does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from models import outbox, outbox_lease
+from models.base import database_now
+from models.errors import DatabaseUnavailable
+from models.outbox import NewWork, Outbox
+from models.schedule import ScheduleSlot
+from tasks import retention
+from tasks.app import configure, resources
+from tasks.logins import enrich_logins
+from tasks.maintenance import refresh_access_tokens, sweep_journals
+from tasks.retention import DAY_MS, PRUNE_ROWS, apply_retention
+from tasks.schedule import take_due_slots
+from tests.integration.journals import fetch, journal, look, make_login, outbox_row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from config.settings import Settings
+    from tasks.app import Resources
+
+TASKS: dict[str, Any] = {
+    "refresh_access_tokens": refresh_access_tokens,
+    "sweep_journals": sweep_journals,
+    "apply_retention": apply_retention,
+}
+
+
+@pytest.fixture
+def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
+    """What tasks work with; its WeChat is at an address where nobody answers."""
+    configure(settings)
+    opened = resources()
+    yield opened
+    opened.close()
+
+
+def slot_of(house: Resources, job: str) -> dict[str, Any]:
+    """Return the newest slot of a job."""
+    query = "SELECT * FROM schedule_slots WHERE job = :job ORDER BY due DESC LIMIT 1"
+    return look(house, query, job=job)[0]
+
+
+def accept(house: Resources, job: str) -> str:
+    """Take a slot that is due now and return the id of its work."""
+    with house.database.unit_of_work() as uow:
+        now = database_now(uow.session)
+        task = f"{TASKS[job].__module__}.{job}"
+        row_id = uow.enqueue(task, f"{job}@{now}")
+        uow.session.add(
+            ScheduleSlot(
+                job=job, due=now, taken_at=now, state="taken", outbox_id=row_id
+            )
+        )
+    return row_id
+
+
+def run(house: Resources, job: str) -> str:
+    """Run one slot of a job and return the outcome of its task."""
+    return str(TASKS[job](accept(house, job)))
+
+
+def test_a_question_becomes_work_and_the_work_closes_its_slot(house: Resources) -> None:
+    assert take_due_slots("sweep_journals") == "done"
+    assert take_due_slots("sweep_journals") == "nothing"
+    slot = slot_of(house, "sweep_journals")
+
+    assert sweep_journals(slot["outbox_id"]) == "done"
+
+    closed = slot_of(house, "sweep_journals")
+    assert (closed["due"], closed["state"]) == (slot["due"], "done")
+    assert closed["finished_at"] >= closed["taken_at"]
+    assert outbox_row(house, slot["outbox_id"]).state == "done"
+    assert sweep_journals(slot["outbox_id"]) == "nothing"
+
+
+def test_a_question_about_no_job_is_unknown(house: Resources) -> None:
+    assert take_due_slots("drop_tables") == "unknown"
+    assert look(house, "SELECT * FROM schedule_slots") == []
+
+
+def test_work_whose_process_died_is_done_by_the_next(house: Resources) -> None:
+    row_id = accept(house, "sweep_journals")
+    with house.database.unit_of_work() as uow:
+        # Begun by a process that is no more; its lease has run out.
+        lease = outbox_lease.Lease(0, 3)
+        assert isinstance(outbox_lease.begin(uow.session, row_id, lease), Outbox)
+
+    assert sweep_journals(row_id) == "done"
+    assert slot_of(house, "sweep_journals")["state"] == "done"
+
+
+def test_a_wechat_that_is_away_stops_no_job(house: Resources) -> None:
+    assert run(house, "refresh_access_tokens") == "done"
+
+
+def test_the_sweep_looks_at_both_journals(house: Resources) -> None:
+    journal(house, make_login(house))
+    fetch(house)
+
+    assert run(house, "sweep_journals") == "done"
+    assert house.stores.wait_for_work(0.2)
+
+
+def test_a_sweep_without_a_group_makes_it(house: Resources) -> None:
+    assert run(house, "sweep_journals") == "done"
+    assert house.stores.login_stream.backlog().pending == 0
+
+
+def test_retention_takes_what_is_closed_and_old(house: Resources) -> None:
+    kept_days = house.settings.journal.retention_days
+    with house.database.unit_of_work() as work:
+        now = database_now(work.session)
+        ids = [outbox.add_work(work.session, NewWork("t", f"u_{n}")) for n in range(4)]
+        for row_id in ids[:2]:
+            outbox_lease.finish(work.session, row_id)
+        outbox_lease.bury(work.session, ids[2], "a cause")
+        old = now - (kept_days + 1) * DAY_MS
+        for row_id in (ids[0], ids[2], ids[3]):
+            work.session.get_one(Outbox, row_id).updated_at = old
+        work.session.add(ScheduleSlot(job="old", due=old, taken_at=old, state="done"))
+
+    assert run(house, "apply_retention") == "done"
+
+    left = {row["id"] for row in look(house, "SELECT id FROM outbox WHERE name = 't'")}
+    # Open and dead rows stay however old they are.
+    assert left == set(ids[1:])
+    assert look(house, "SELECT job FROM schedule_slots WHERE job = 'old'") == []
+
+
+def test_retention_bounds_the_history(house: Resources) -> None:
+    with house.database.read() as session:
+        now = database_now(session)
+    old = now - (house.settings.journal.login_history_days + 1) * DAY_MS
+    journal(
+        house,
+        *[make_login(house, n, at=old, expires_at=old + 1) for n in range(3)],
+        make_login(house, 9),
+    )
+    assert enrich_logins(fetch(house)) == "done"
+
+    run(house, "apply_retention")
+
+    assert len(look(house, "SELECT id FROM login_events")) == 1
+    assert len(look(house, "SELECT id FROM sessions")) == 1
+
+
+def test_long_retention_goes_on_as_new_work_with_the_same_slot(
+    house: Resources, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with house.database.unit_of_work() as uow:
+        for number in range(PRUNE_ROWS + 1):
+            old = ScheduleSlot(job="old", due=number, taken_at=0, state="done")
+            uow.session.add(old)
+    first = accept(house, "apply_retention")
+    monkeypatch.setattr(retention, "PART_MS", 0)
+    assert apply_retention(first) == "done"
+    slot = slot_of(house, "apply_retention")
+    assert slot["state"] == "taken"
+    assert slot["outbox_id"] != first
+    assert outbox_row(house, slot["outbox_id"]).parent_id == first
+
+    monkeypatch.undo()
+    assert apply_retention(slot["outbox_id"]) == "done"
+
+    assert slot_of(house, "apply_retention")["state"] == "done"
+    assert look(house, "SELECT * FROM schedule_slots WHERE job = 'old'") == []
+
+
+def test_without_the_database_nothing_runs(
+    redis_url: str, make_settings: Callable[..., Settings]
+) -> None:
+    nowhere = "mysql+pymysql://k:k@127.0.0.1:1/k"
+    configure(make_settings(DATABASE_URL=nowhere, REDIS_URL=redis_url))
+
+    assert take_due_slots("sweep_journals") == "postponed"
+    assert sweep_journals("ob_" + "0" * 26) == "postponed"
+    with pytest.raises(DatabaseUnavailable):
+        resources().database.ping()
+    resources().close()
