@@ -204,6 +204,14 @@ def revive(session: Session, operation_id: str) -> None:
         change(session, row, state="accepted", error=None)
 
 
+def give_up(session: Session, operation_id: str, error: OperationError) -> None:
+    """Close an active or dead operation as failed: a person discards its work."""
+    row = lock_operation(session, operation_id)
+    if row is not None and row.state in (*ACTIVE_STATES, "dead"):
+        text = msgspec.json.encode(error).decode()
+        close(session, row, "failed", error=text)
+
+
 def close(session: Session, row: Operation, state: str, **values: object) -> None:
     """Write a final state, free the key and tell the user; ``row`` is locked."""
     row.active_key = None

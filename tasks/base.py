@@ -257,7 +257,7 @@ class OutboxTask(HouseTask):
             OVERTAKEN.inc()
             log.warning("late copy refused", attempt=work.attempts)
             return "overtaken"
-        return "cancelled" if state == "cancelled" else "doubled"
+        return "cancelled" if state in ("cancelled", "discarded") else "doubled"
 
     def _expire(self, work: Work) -> str:
         with work.resources.database.unit_of_work() as uow:

@@ -16,10 +16,12 @@ from web.lean_flask import LeanFlask
 from web.middleware import Door
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
+from web.services.outbox import OutboxService
 from web.services.per_process import PerProcess
 from web.services.profile import ProfileService
 from web.services.roster import Services
 from web.services.sessions import SessionService
+from web.services.support import Support
 from web.views import auth, hello, me
 from wechat.gateway import open_gateway
 
@@ -65,6 +67,7 @@ def open_services(settings: Settings) -> Services:
         login=LoginService(settings, stores, database, gateway),
         sessions=SessionService(settings, stores, database),
         profiles=ProfileService(database, stores.users),
+        support=Support(outbox=OutboxService(database, settings.journal)),
     )
 
 

@@ -28,3 +28,9 @@ Text = Annotated[str, Meta(max_length=64, pattern=PRINTABLE)]
 FilledText = Annotated[str, Meta(min_length=1, max_length=64, pattern=FILLED)]
 HttpsUrl = Annotated[str, Meta(max_length=512, pattern=HTTPS_URL)]
 TokenText = Annotated[str, Meta(min_length=1, max_length=2048, pattern=VISIBLE_ASCII)]
+# A place in a list ordered by time and id; clients take it from `next_cursor`.
+CURSOR: Final = r"^[0-9]{1,15}\.[A-Za-z0-9_]{1,40}$(?!\n)"
+
+CursorText = Annotated[str, Meta(max_length=56, pattern=CURSOR)]
+PageLimit = Annotated[int, Meta(ge=1, le=100)]
+WorkName = Annotated[str, Meta(min_length=1, max_length=120, pattern=CODE)]

@@ -31,12 +31,24 @@ _BODY_REASONS: Final = (
     "body_too_large",
     "unsupported_media_type",
 )
-_USER_REASONS: Final = (
-    "token_missing",
-    "token_invalid",
-    "token_expired",
-    "session_revoked",
-)
+_TOKEN_REASONS: Final = {
+    Auth.PUBLIC: (),
+    Auth.USER: ("token_missing", "token_invalid", "token_expired", "session_revoked"),
+    Auth.ADMIN: ("token_missing", "token_invalid"),
+}
+_SECURITY: Final[dict[Auth, list[dict[str, list[str]]]]] = {
+    Auth.PUBLIC: [],
+    Auth.USER: [{"bearer": []}],
+    Auth.ADMIN: [{"admin": []}],
+}
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+    "admin": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The admin token; on the internal listener only.",
+    },
+}
 _REQUEST_HEADERS: Final = (
     ("X-Request-Id", "Echoed when sane, else a new one is made."),
     ("X-Device-Id", "The client's own device id; part of the rate limits."),
@@ -60,9 +72,7 @@ def build_document(routes: Sequence[Route], *, title: str, version: str) -> Json
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-            },
+            "securitySchemes": _SCHEMES,
         },
     }
 
@@ -73,8 +83,7 @@ def reasons_of(route: Route) -> list[str]:
     reasons = {*_ALWAYS, *spec.reasons}
     if spec.body is not None:
         reasons.update(_BODY_REASONS)
-    if spec.auth is not Auth.PUBLIC:
-        reasons.update(_USER_REASONS)
+    reasons.update(_TOKEN_REASONS[spec.auth])
     if spec.limit is not Limit.NONE:
         reasons.add("rate_limited")
     return [reason for reason in PROBLEMS if reason in reasons]
@@ -93,7 +102,7 @@ def _operation(route: Route) -> Json:
         "summary": spec.summary,
         "parameters": [*_path_parameters(route), *_parameters(route)],
         "responses": {"200": _success(route), **_failures(route)},
-        "security": [] if spec.auth is Auth.PUBLIC else [{"bearer": []}],
+        "security": _SECURITY[spec.auth],
     }
     if spec.description:
         operation["description"] = spec.description

@@ -14,31 +14,39 @@ from web.ops_guard import guard_admin_routes
 from web.ops_metrics import Exposition, JournalCollector
 from web.readiness import Readiness, add_readiness
 from web.services.per_process import PerProcess
-from web.views import hello
+from web.views import hello, outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from flask import Flask
 
     from config.settings import Settings
     from web.routes import Route
+    from web.services.roster import Services
 
 # The name `workers/health.py` gives it; web must not import workers.
 RELAY_HEARTBEAT: Final = "relay.alive"
-OPS_ROUTES: Final[Sequence[Route]] = tuple(
-    route for route in hello.ROUTES.routes if route.path == "/healthz"
+ADMIN_ROUTES: Final[Sequence[Route]] = (*outbox.ROUTES.routes,)
+OPS_ROUTES: Final[Sequence[Route]] = (
+    *(route for route in hello.ROUTES.routes if route.path == "/healthz"),
+    *ADMIN_ROUTES,
 )
 
 
-def create_ops_app(settings: Settings) -> Flask:
-    """Return the internal app; each process opens its stores at first use."""
+def create_ops_app(
+    settings: Settings, *, services: Callable[[], Services] | None = None
+) -> Flask:
+    """Return the internal app; ``services`` stands in for the real ones in tests.
+
+    Each process opens its stores at first use.
+    """
     app = new_app("kuaida-ops", settings)
     guard_admin_routes(app, settings)
-    services = PerProcess(lambda: open_services(settings))
+    opened = services or PerProcess(lambda: open_services(settings))
     tokens = TokenCheck(app, settings)
-    Dispatcher(settings.http, tokens, services).register(app, OPS_ROUTES)
-    add_docs(app, PUBLIC_ROUTES)
+    Dispatcher(settings.http, tokens, opened).register(app, OPS_ROUTES)
+    add_docs(app, (*PUBLIC_ROUTES, *ADMIN_ROUTES))
     stores = PerProcess(lambda: open_stores(settings))
     database = PerProcess(lambda: open_database(settings))
     queue_prefix = f"{settings.redis.prefix}:{settings.env}:"

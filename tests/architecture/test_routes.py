@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from web.app import PUBLIC_ROUTES, create_app
 from web.ops_app import OPS_ROUTES, create_ops_app
+from web.ops_guard import ADMIN_PREFIX
 from web.routes import Auth, Limit
 
 if TYPE_CHECKING:
@@ -87,6 +88,14 @@ def test_admin_routes_are_never_public() -> None:
     assert {route.path for route in OPS_ROUTES} & {"/api/v1/auth/login"} == set()
 
 
+def test_internal_routes_are_declared_with_the_admin_lock() -> None:
+    behind = [route for route in OPS_ROUTES if route.path.startswith(ADMIN_PREFIX)]
+
+    assert behind
+    assert {(r.spec.auth, r.spec.limit) for r in behind} == {(Auth.ADMIN, Limit.NONE)}
+    assert all(not OPEN_INSIDE.match(route.path) for route in behind)
+
+
 def test_every_route_with_work_behind_it_has_a_limit() -> None:
     unlimited = {
         (route.method, route.path)
@@ -110,7 +119,7 @@ def test_writes_are_limited_as_writes() -> None:
 def test_bodies_refuse_fields_nobody_declared() -> None:
     lax = [
         route.path
-        for route in PUBLIC_ROUTES
+        for route in (*PUBLIC_ROUTES, *OPS_ROUTES)
         for shape in (route.spec.body, route.spec.query)
         if shape is not None and not shape.__struct_config__.forbid_unknown_fields
     ]

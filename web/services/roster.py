@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from web.services.login_answer import LoginAnswer
     from web.services.login_attempt import LoginRequest
     from web.services.sessions import Scope
+    from web.services.support import Support
     from web.services.tokens import Tokens
 
 
@@ -72,3 +73,4 @@ class Services:
     login: Login
     sessions: Sessions
     profiles: Profiles
+    support: Support

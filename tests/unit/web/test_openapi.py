@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from web.app import PUBLIC_ROUTES
 from web.errors import FIELD_TEXTS_ZH, PROBLEMS
 from web.openapi import build_document, reasons_of
+from web.ops_app import ADMIN_ROUTES
 from web.routes import Auth
 
 if TYPE_CHECKING:
@@ -55,6 +56,17 @@ def test_security_follows_the_declaration() -> None:
     found = operations()
     assert found["GET /api/v1/me"]["security"] == [{"bearer": []}]
     assert found["GET /api/hello"]["security"] == []
+
+
+def test_admin_routes_stand_beside_with_a_lock_of_their_own() -> None:
+    routes = (*PUBLIC_ROUTES, *ADMIN_ROUTES)
+    document = build_document(routes, title="Kuaida", version="1")
+
+    OpenAPIV31SpecValidator(document).validate()
+    replay = document["paths"]["/admin/v1/outbox/{row_id}/replay"]["post"]
+    assert replay["security"] == [{"admin": []}]
+    assert "token_expired" not in replay["responses"]["401"]["description"]
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "admin"}
 
 
 def test_error_answers_name_their_reasons() -> None:

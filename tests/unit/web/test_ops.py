@@ -78,7 +78,7 @@ def test_metrics_show_the_parts_and_the_requests(
 def test_admin_paths_need_the_token(ops: FlaskClient, settings: Settings) -> None:
     token = settings.secrets.admin_token.get_secret_value()
     found = {
-        header: ops.get("/admin/v1/outbox", headers=[("Authorization", header)])
+        header: ops.get("/admin/v1/nothing", headers=[("Authorization", header)])
         for header in (
             f"Bearer {token}",
             f"Bearer {token}x",

@@ -1,0 +1,117 @@
+"""The outbox's routes: what they take, what they refuse, who may call them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from web.ops_app import create_ops_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from config.settings import Settings
+    from tests.unit.web.conftest import KeptLines
+    from tests.unit.web.seams import House
+
+    Admin = Callable[..., Any]
+
+OUTBOX = "/admin/v1/outbox"
+
+
+@pytest.fixture
+def admin(settings: Settings, house: House, log: KeptLines) -> Admin:
+    """Call an admin route with the token; returns status and body."""
+    client = create_ops_app(settings, services=house.services).test_client()
+    token = settings.secrets.admin_token.get_secret_value()
+
+    def call(method: str, path: str, **options: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = client.open(path, method=method, headers=headers, **options)
+        return answer.status_code, answer.get_json()
+
+    return call
+
+
+def test_a_page_carries_items_and_the_next_cursor(admin: Admin, house: House) -> None:
+    path = f"{OUTBOX}?state=dead&name=tasks.x.y&lane=sync&cursor=12.ob_2&limit=7"
+    status, body = admin("GET", path)
+
+    assert status == 200
+    assert set(body["data"]) == {"items", "next_cursor", "has_more"}
+    (item,) = body["data"]["items"]
+    assert {"id", "kind", "name", "state", "attempts", "due_at", "last_error"} < set(
+        item
+    )
+    assert "payload" not in item
+    (query, cursor, limit) = house.outbox.asked[0]
+    assert (query.state, query.name, query.lane) == ("dead", "tasks.x.y", "sync")  # type: ignore[attr-defined]
+    assert (cursor, limit) == ("12.ob_2", 7)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["state=lost", "limit=0", "limit=101", "limit=x", "cursor=x", "cursor=1.", "a=1"],
+)
+def test_a_bad_query_is_refused(admin: Admin, query: str) -> None:
+    status, body = admin("GET", f"{OUTBOX}?{query}")
+
+    assert (status, body["reason"]) in {
+        (400, "validation_failed"),
+        (400, "unknown_field"),
+    }
+    assert body["errors"][0]["field"] == query.partition("=")[0]
+
+
+def test_one_row_is_replayed_and_discarded(admin: Admin, house: House) -> None:
+    status, body = admin("POST", f"{OUTBOX}/ob_1/replay")
+    assert (status, body["data"]["state"]) == (200, "ready")
+
+    status, body = admin("POST", f"{OUTBOX}/ob_1/discard", json={"reason": "old"})
+    assert (status, body["data"]["state"]) == (200, "discarded")
+    assert house.outbox.asked == [("old",)]
+
+
+def test_an_unknown_row_is_404(admin: Admin) -> None:
+    assert admin("POST", f"{OUTBOX}/ob_2/replay")[0] == 404
+    assert admin("POST", f"{OUTBOX}/ob_2/discard", json={"reason": "x"})[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("ob_1/discard", {}),
+        ("ob_1/discard", {"reason": " "}),
+        ("replay", {"state": "ready"}),
+        ("replay", {"per_second": 0}),
+        ("replay", {"limit": 1001}),
+        ("replay", {"who": "all"}),
+        ("discard", {"reason": "x", "state": "done"}),
+        ("discard", {}),
+    ],
+)
+def test_a_bad_act_is_refused(admin: Admin, path: str, body: dict[str, object]) -> None:
+    status, answer = admin("POST", f"{OUTBOX}/{path}", json=body)
+
+    assert status == 400
+    assert answer["errors"]
+
+
+def test_many_are_chosen_by_a_filter(admin: Admin, house: House) -> None:
+    wanted = {"lane": "sync", "last_error_contains": "WeChat", "created_before": 9}
+    status, body = admin("POST", f"{OUTBOX}/replay", json={**wanted, "per_second": 2.5})
+
+    assert status == 200
+    assert body["data"] == {
+        "replayed": 1,
+        "remaining": 0,
+        "last_due_at": 1000,
+        "ids": ["ob_1"],
+    }
+    (query, limit, rate) = house.outbox.asked[0]
+    assert query.last_error_contains == "WeChat"  # type: ignore[attr-defined]
+    assert (limit, rate) == (100, 2.5)
+
+    status, body = admin("POST", f"{OUTBOX}/discard", json={"reason": "x", **wanted})
+    assert (status, body["data"]["discarded"]) == (200, 1)

@@ -1,0 +1,46 @@
+"""What only people on the internal listener ask for; a part of the roster.
+
+Views see the protocols, so that tests can serve them from memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from models.outbox_item import OutboxItem
+    from web.services.outbox_shapes import (
+        Discarded,
+        OutboxPage,
+        OutboxQuery,
+        Replayed,
+    )
+
+
+class OutboxDesk(Protocol):
+    """The outbox as people use it."""
+
+    def page(self, query: OutboxQuery, cursor: str | None, limit: int) -> OutboxPage:
+        """Return one page of the rows meant."""
+
+    def replay(self, row_id: str) -> OutboxItem:
+        """Make a dead row ready again."""
+
+    def discard(self, row_id: str, reason: str) -> OutboxItem:
+        """Give up a row that is not done."""
+
+    def replay_many(
+        self, query: OutboxQuery, limit: int, per_second: float
+    ) -> Replayed:
+        """Make dead rows ready again at a rate."""
+
+    def discard_many(self, query: OutboxQuery, limit: int, reason: str) -> Discarded:
+        """Give up rows that are not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What only people on the internal listener ask for."""
+
+    outbox: OutboxDesk
