@@ -66,6 +66,27 @@ SESSIONS_HEALED: Final = Counter(
     "kuaida_sessions_healed", "Sessions found missing in a store and written again."
 )
 
+# the user events channel
+EVENT_LISTENERS: Final = Gauge(
+    "kuaida_event_listeners",
+    "Long polls and streams that wait for events now.",
+    multiprocess_mode="livesum",
+)
+EVENTS_DELIVERED: Final = Counter(
+    "kuaida_events_delivered", "Events given to listeners: tail or sql.", ("way",)
+)
+EVENT_RESYNCS: Final = Counter(
+    "kuaida_event_resyncs", "Cursors answered with resync, by cause.", ("cause",)
+)
+EVENT_LISTENERS_REFUSED: Final = Counter(
+    "kuaida_event_listeners_refused", "Listeners refused by a limit.", ("limit",)
+)
+EVENT_FAULTS: Final = Counter(
+    "kuaida_event_faults",
+    "Events not announced, read or looked for, by part; each costs a poll.",
+    ("part",),
+)
+
 # wechat
 WECHAT_CALLS: Final = Counter(
     "kuaida_wechat_calls", "Calls to WeChat by outcome.", ("path", "errcode")

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from config.event_settings import EventSettings
 from config.limit_settings import LimitSettings
 from config.operation_settings import OperationSettings
 from config.process_settings import (
@@ -40,6 +41,7 @@ class Settings(BaseModel):
     tokens: TokenSettings
     limits: LimitSettings
     http: HttpSettings
+    events: EventSettings
     journal: JournalSettings
     operations: OperationSettings
     celery: CelerySettings

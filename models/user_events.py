@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
@@ -95,6 +95,48 @@ def write_numbered(
 def take_announced(session: Session) -> list[NumberedEvent]:
     """Return the events of this transaction, for listeners; empty the second time."""
     return list(session.info.pop(ANNOUNCED, ()))
+
+
+class EventSlice(NamedTuple):
+    """Events that follow a cursor without a gap, and the user's last number.
+
+    ``lost`` says why the cursor cannot be followed: ``too_old`` (the next event is
+    pruned) or ``ahead`` (of every event there is); the client must start anew.
+    """
+
+    events: list[NumberedEvent]
+    head: int
+    lost: Literal["", "too_old", "ahead"] = ""
+
+
+def read_after(session: Session, user_id: str, cursor: int, limit: int) -> EventSlice:
+    """Return up to ``limit`` events after number ``cursor``: one index range.
+
+    A user without a row has no events yet: their head is 0.
+    """
+    seq = UserEvent.seq
+    found = session.execute(
+        select(User.event_seq, seq, UserEvent.type, UserEvent.at, UserEvent.data)
+        .outerjoin(UserEvent, (UserEvent.user_id == User.id) & (seq > cursor))
+        .where(User.id == user_id)
+        .order_by(seq)
+        .limit(limit)
+    ).all()
+    head = found[0][0] if found else 0
+    if cursor > head:
+        return EventSlice([], head, "ahead")
+    events: list[NumberedEvent] = []
+    for _, number, kind, at, data in found:
+        if number != cursor + len(events) + 1:
+            break
+        events.append(NumberedEvent(user_id, number, kind, at, data))
+    return EventSlice(events, head, "" if events or cursor == head else "too_old")
+
+
+def read_heads(session: Session, user_ids: Sequence[str]) -> dict[str, int]:
+    """Return the last number of each of ``user_ids`` that has a row."""
+    chosen = select(User.id, User.event_seq).where(User.id.in_(user_ids))
+    return dict(session.execute(chosen).all())
 
 
 def prune(session: Session, *, before: int, limit: int) -> int:

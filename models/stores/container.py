@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
+from config.metrics import EVENT_FAULTS
 from models.errors import RedisUnavailable
 from models.sealing import sealer_for
 from models.stores.access_tokens import AccessTokenStore
 from models.stores.admission import AdmissionStore
 from models.stores.cache import UserCache
 from models.stores.connection import SharedPipeline, blocking_client
+from models.stores.event_stream import EventStream
 from models.stores.keys import WAKE_LIFE_S, Keys
 from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
@@ -50,6 +52,9 @@ class Stores:
         token_sealer = sealer_for(settings.secrets, "access-token")
         self.access_tokens = AccessTokenStore(*shared, token_sealer)
         self.login_stream = LoginStream(*shared, settings.redis)
+        self.event_stream = EventStream(
+            *shared, settings.redis, length=settings.events.tail_length
+        )
         self._waiter: Any = None
         # Celery's lists may live in another Redis than our own data, or in no Redis.
         self._broker: SharedPipeline | None = None
@@ -76,6 +81,10 @@ class Stores:
 
     def announce(self, events: Sequence[NumberedEvent]) -> None:
         """Tell whoever listens to these users; lost words cost a poll."""
+        try:
+            self.event_stream.announce(events)
+        except RedisUnavailable:
+            EVENT_FAULTS.labels("announce").inc()
 
     def wait_for_work(self, seconds: float) -> bool:
         """Wait up to ``seconds`` for `wake_relay`; True when it came."""
@@ -102,6 +111,7 @@ class Stores:
         if self._broker is not None:
             self._broker.close()
         self.login_stream.close()
+        self.event_stream.close()
         if self._waiter is not None:
             self._waiter.close()
 

@@ -28,11 +28,14 @@ KEY_FAMILIES = (
     KeyFamily("wxtoken-forced:{app}:{day}", "2 days", "20 forced refreshes a day"),
     KeyFamily("lock:{name}", "ttl of the caller", "a dead owner lets go"),
     KeyFamily("logins", "none", "journal: entries go when their rows are committed"),
+    KeyFamily("events", "EVENTS_LIFE_S", "tail of user events; SQL has them all"),
     KeyFamily("wake", "WAKE_LIFE_S", "wakes the relay after a commit"),
 )
 
 # A signal nobody took within a minute has been overtaken by the relay's poll.
 WAKE_LIFE_S = 60
+# Whoever has heard nothing for so long has asked SQL many times (EVENTS_POLL_S).
+EVENTS_LIFE_S = 600
 # Longer than any single-row SELECT is allowed to take.
 CACHE_LEASE_MS = 5000
 FORCED_COUNT_S = 2 * 24 * 3600
@@ -44,6 +47,7 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix + ":"
         self.logins = f"{prefix}:logins"
+        self.events = f"{prefix}:events"
         self.wake = f"{prefix}:wake"
 
     def bucket(self, rule: str, subject: str) -> str:
