@@ -68,6 +68,9 @@ def claim(
         row.was_sent = row.state == "sent"
         # The longer nobody answers, the rarer the copies in a queue nobody reads.
         waited = min(now - row.due_at, LONGEST_RESEND_MS) if row.was_sent else 0
+        if row.holder_fence is not None:
+            row.deaths += 1
+            row.holder_fence = None
         row.state = "sent"
         row.sends += 1
         row.visible_at = now + max(resend_after_ms, waited)
@@ -112,9 +115,12 @@ def begin(
 
 
 def renew(session: Session, row_id: str, fence: int, lease_ms: int) -> bool:
-    """Extend the lease of a running attempt; False when it has been overtaken."""
+    """Extend the lease of a running attempt; False when it has been overtaken.
+
+    An attempt that was only slow, and taken for dead, holds its row again.
+    """
     until = database_now(session) + lease_ms
-    return _close(session, row_id, fence, visible_at=until)
+    return _close(session, row_id, fence, visible_at=until, holder_fence=fence)
 
 
 def finish(session: Session, row_id: str, fence: int | None = None) -> bool:

@@ -135,9 +135,8 @@ class OutboxRound:
         known = SUBSCRIPTIONS if row.kind == "event" else self._tasks
         if row.name not in known:
             return f"unknown {row.kind}"
-        died = row.deaths + (row.holder_fence is not None)
-        if died >= self._settings.deaths:
-            return f"quarantined: {died} processes died of it"
+        if row.deaths >= self._settings.deaths:
+            return f"quarantined: {row.deaths} processes died of it"
         if row.attempts >= self._settings.max_attempts:
             return row.last_error or "its process died at each attempt"
         return None

@@ -190,6 +190,34 @@ def test_work_that_somebody_holds_is_not_begun_again(database: Database) -> None
     assert (taken_over.attempts, taken_over.deaths) == (2, 1)
 
 
+def test_work_whose_holder_fell_silent_is_begun_by_the_next_message(
+    database: Database,
+) -> None:
+    (row_id,) = add(database)
+    silent = begun(database, row_id, AT_ONCE)
+    assert isinstance(silent, Outbox)
+
+    assert claim(database) == [row_id]
+    again = begun(database, row_id)
+
+    assert isinstance(again, Outbox)
+    assert (again.attempts, again.deaths) == (2, 1)
+
+
+def test_a_slow_holder_that_comes_back_in_time_holds_again(database: Database) -> None:
+    (row_id,) = add(database)
+    slow = begun(database, row_id, AT_ONCE)
+    assert isinstance(slow, Outbox)
+    claim(database)
+
+    with database.unit_of_work() as work:
+        assert renew(work.session, row_id, slow.fence, 60_000)
+
+    assert begun(database, row_id) == "held"
+    with database.unit_of_work() as work:
+        assert finish(work.session, row_id, slow.fence)
+
+
 def test_work_that_kills_three_processes_is_quarantined(database: Database) -> None:
     (row_id,) = add(database)
 
