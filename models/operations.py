@@ -24,6 +24,7 @@ from models.base import (
     database_now,
 )
 from models.events import Event, EventType
+from models.operation_files import delete_files
 from models.user_events import append_user_events
 
 if TYPE_CHECKING:
@@ -197,11 +198,14 @@ def fail(
 
 
 def revive(session: Session, operation_id: str) -> None:
-    """Make a dead operation active again: a person replays its work."""
+    """Make a dead operation active again: a person replays its work.
+
+    The next attempt begins anew, and so does the percentage.
+    """
     row = lock_operation(session, operation_id)
     if row is not None and row.state == "dead":
-        row.finished_at = None
-        change(session, row, state="accepted", error=None)
+        row.finished_at = row.started_at = None
+        change(session, row, state="accepted", error=None, percent=0)
 
 
 def give_up(session: Session, operation_id: str, error: OperationError) -> None:
@@ -213,7 +217,13 @@ def give_up(session: Session, operation_id: str, error: OperationError) -> None:
 
 
 def close(session: Session, row: Operation, state: str, **values: object) -> None:
-    """Write a final state, free the key and tell the user; ``row`` is locked."""
+    """Write a final state, free the key and tell the user; ``row`` is locked.
+
+    Only a success leaves a file. Its outbox rows are closed before, so that no
+    attempt writes another piece after this.
+    """
+    if state != "succeeded":
+        delete_files(session, [row.id])
     row.active_key = None
     row.finished_at = database_now(session)
     change(session, row, state=state, **values)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST_RESEND_MS = 600_000
 EXPIRED = OperationError("deadline_passed", "nobody waits for this any more")
 
-Refusal = Literal["nothing", "held", "cancelled", "expired", "quarantined"]
+Refusal = Literal["nothing", "early", "held", "cancelled", "expired", "quarantined"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ def begin(
 ) -> Outbox | Refusal:
     """Count an attempt, take the lease and return the row, or why it is not begun.
 
+    ``early``: it was put off after the message had left, and another one will come.
     ``held``: another attempt runs. ``holder_died`` says that the broker gave us the
     message because that attempt's process died; otherwise its lease must run out.
     """
@@ -91,19 +92,11 @@ def begin(
     if row is None or row.state not in OPEN_STATES:
         return "nothing"
     now = database_now(session)
-    if row.holder_fence is not None:
-        if row.visible_at > now and not holder_died:
-            return "held"
-        row.deaths += 1
-    if row.deaths >= lease.deaths:
-        bury(session, row_id, f"quarantined: {row.deaths} processes died of it")
-        return "quarantined"
-    if row.expires_at is not None and row.expires_at <= now:
-        expire(session, row)
-        return "expired"
-    if row.operation_id is not None and not begin_operation(session, row.operation_id):
-        _close(session, row_id, None, state="cancelled")
-        return "cancelled"
+    refusal = _unready(row, now, holder_died=holder_died)
+    if refusal is None:
+        refusal = _over(session, row, lease, now)
+    if refusal is not None:
+        return refusal
     # Counted before the work, so that work which kills its process ends too.
     row.attempts += 1
     row.fence += 1
@@ -196,6 +189,31 @@ def count_open(session: Session, lane: str) -> int:
         .where(Outbox.lane == lane, Outbox.state.in_(OPEN_STATES))
     )
     return int(found or 0)
+
+
+def _unready(row: Outbox, now: int, *, holder_died: bool) -> Refusal | None:
+    """Return why another message must bring this row, None when it may begin."""
+    if row.due_at > now:
+        return "early"
+    if row.holder_fence is not None and row.visible_at > now and not holder_died:
+        return "held"
+    return None
+
+
+def _over(session: Session, row: Outbox, lease: Lease, now: int) -> Refusal | None:
+    """Close a row that must not run any more and return why, None when it may."""
+    if row.holder_fence is not None:
+        row.deaths += 1
+    if row.deaths >= lease.deaths:
+        bury(session, row.id, f"quarantined: {row.deaths} processes died of it")
+        return "quarantined"
+    if row.expires_at is not None and row.expires_at <= now:
+        expire(session, row)
+        return "expired"
+    if row.operation_id is not None and not begin_operation(session, row.operation_id):
+        _close(session, row.id, None, state="cancelled")
+        return "cancelled"
+    return None
 
 
 def _close(session: Session, row_id: str, fence: int | None, **values: object) -> bool:

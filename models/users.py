@@ -92,7 +92,7 @@ def ensure_user(session: Session, user_id: str, app_id: str, at: int) -> None:
 
     A write may come before the enrichment of the first login.
     """
-    upsert(session, User.__table__, [new_user(user_id, app_id, at)], {"app_id": "set"})
+    upsert(session, User.__table__, [new_user(user_id, app_id, at)], {"app_id": "keep"})
 
 
 def new_user(user_id: str, app_id: str, at: int) -> dict[str, object]:
