@@ -12,7 +12,8 @@ from celery import Celery
 from models.audit import AuditEntry
 from models.base import database_now
 from models.errors import Conflict, NotFound
-from models.operation_work import NewOperation, cancel_operation
+from models.operation_ends import cancel_operation
+from models.operation_work import NewOperation
 from models.operations import find_view
 from models.outbox import Outbox
 from models.outbox_lease import Lease, begin, bury, claim
