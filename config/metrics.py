@@ -62,6 +62,11 @@ RATE_LIMITED: Final = Counter(
 BACKLOG_REFUSED: Final = Counter(
     "kuaida_backlog_refused", "Work refused because its lane is full.", ("lane",)
 )
+IDEMPOTENT: Final = Counter(
+    "kuaida_idempotent",
+    "Requests under an Idempotency-Key: first, joined, replayed, refused.",
+    ("outcome",),
+)
 SESSIONS_HEALED: Final = Counter(
     "kuaida_sessions_healed", "Sessions found missing in a store and written again."
 )
@@ -162,6 +167,8 @@ SLOT_RUNS: Final = Counter(
 )
 
 # Present from the start: an alert on a series that does not exist yet is silent.
+for _outcome in ("first", "joined", "replayed", "refused"):
+    IDEMPOTENT.labels(_outcome)
 for _journal in ("logins", "outbox"):
     for _counter in (RELAY_SENT, RELAY_RESENT):
         _counter.labels(_journal)

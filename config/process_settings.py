@@ -87,6 +87,13 @@ class HttpSettings(SettingGroup):
     json_depth: int = Field(
         32, alias="JSON_DEPTH", ge=4, le=200, description="Nesting of a JSON body."
     )
+    idempotency_key_s: int = Field(
+        86_400,
+        alias="IDEMPOTENCY_KEY_S",
+        ge=60,
+        description="Seconds an answer is kept under its Idempotency-Key: longer than "
+        "a phone may be off the net and still repeat a request.",
+    )
     default_timeout_ms: int = Field(
         5000,
         alias="DEFAULT_TIMEOUT_MS",

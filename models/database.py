@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from models.engine import create_database_engine, error_code
 from models.errors import DatabaseUnavailable
+from models.idempotency import Later, Once, act_once
 from models.operation_work import NewOperation, start_operation
 from models.outbox import NewWork, WorkContext, add_event, add_work
 from models.user_events import NumberedEvent, append_user_events, take_announced
@@ -127,8 +128,27 @@ class Database:
         if announced:
             self._listener.announce(announced)
 
-    def transact(self, act: Callable[[UnitOfWork], T]) -> T:
-        """Run ``act`` in a unit of work, again after a deadlock or lock timeout."""
+    def transact(
+        self,
+        act: Callable[[UnitOfWork], T],
+        once: Once | None = None,
+        later: Later[T] | None = None,
+    ) -> T:
+        """Run ``act`` in a unit of work, again after a deadlock or lock timeout.
+
+        ``once`` is the request's Idempotency-Key: what ``act`` returns is kept under
+        it in the same commit, or afterwards by the dispatcher if ``later`` says how
+        to come by it. Raises `Replayed` and `KeyReused` then.
+        """
+        if once is None:
+            return self._repeat(act)
+        result, kept = self._repeat(
+            lambda work: act_once(work.session, once, lambda: act(work), later)
+        )
+        once.kept = kept
+        return result
+
+    def _repeat(self, act: Callable[[UnitOfWork], T]) -> T:
         for attempt in range(1, TRANSACTION_ATTEMPTS + 1):
             try:
                 with self.unit_of_work() as work:

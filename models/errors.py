@@ -8,6 +8,7 @@ KuaidaError
 +-- Forbidden               forbidden, user_banned, high_risk_user
 +-- NotFound                not_found
 +-- Conflict                conflict, state_forbids, session_key_stale
++-- KeyReused               idempotency_key_reused
 +-- Limited                 rate_limited, locked_out
 +-- Upstream                wechat_failed, wechat_timeout, wechat_unavailable
 +-- Unavailable             unavailable, overloaded
@@ -95,6 +96,12 @@ class Conflict(KuaidaError):
     """The request contradicts the present state."""
 
     reason = "conflict"
+
+
+class KeyReused(KuaidaError):
+    """The Idempotency-Key was used for another body."""
+
+    reason = "idempotency_key_reused"
 
 
 class Limited(KuaidaError):

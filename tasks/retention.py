@@ -7,6 +7,7 @@ from collections.abc import Callable
 from config.clock import Deadline
 from config.logging import get_logger
 from models import (
+    idempotency,
     inbox,
     logins,
     outbox_support,
@@ -43,6 +44,7 @@ def apply_retention(work: SlotWork) -> None:
         sessions.prune: kept,
         schedule_support.prune: kept,
         logins.prune: history,
+        idempotency.prune: now,
     }
     for prune, before in ages.items():
         if not _prune(work, prune, before, until):

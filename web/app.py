@@ -12,8 +12,10 @@ from models.stores.container import open_stores
 from web.auth import TokenCheck
 from web.cli import add_commands
 from web.dispatch import Dispatcher, install_error_handlers, refuse
+from web.errors import is_final
 from web.lean_flask import LeanFlask
 from web.middleware import Door
+from web.services.idempotency import AnswerBook
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
 from web.services.outbox import OutboxService
@@ -68,6 +70,7 @@ def open_services(settings: Settings) -> Services:
         sessions=SessionService(settings, stores, database),
         profiles=ProfileService(database, stores.users),
         support=Support(outbox=OutboxService(database, settings.journal)),
+        answers=AnswerBook(database, keeps=is_final),
     )
 
 

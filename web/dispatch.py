@@ -6,6 +6,7 @@ What a route wants is said in `web/routes.py`; errors rise to the handlers that
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import g, request
@@ -16,6 +17,7 @@ from models.stores.admission import Admission
 from models.stores.admission import Caller as LimitCaller
 from web.answers import REST
 from web.errors import refusal_of
+from web.idempotency import VARIABLE, answer_once, read_once
 from web.request_body import read_body
 from web.routes import Auth, Call, Limit
 from web.services.caller import Caller
@@ -69,6 +71,7 @@ class Dispatcher:
         spec, handler = route.spec, route.handler
         identifies = spec.auth is Auth.USER
         admits = spec.limit in {Limit.READ, Limit.WRITE}
+        keep_s = self._http.idempotency_key_s
 
         def view(**path: str) -> Answer:
             environ = request.environ
@@ -77,9 +80,14 @@ class Dispatcher:
             identity = self._identify(environ, visit) if identifies else None
             if admits:
                 self._admit(spec.limit, visit, identity)
-            arguments = self._arguments(route, environ)
+            arguments, body = self._arguments(route, environ)
             call = Call(visit, _caller(visit), self._services, identity)
-            return REST.success(visit, handler(call, *arguments, **path))
+            key = environ.get(VARIABLE) if spec.idempotent else None
+            if key is None:
+                return REST.success(visit, handler(call, *arguments, **path))
+            call.once = read_once(key, route, call, (path, body), keep_s)
+            produce = partial(handler, call, *arguments, **path)
+            return REST.success(visit, answer_once(call, call.once, produce))
 
         return view
 
@@ -108,8 +116,12 @@ class Dispatcher:
             raise Unauthenticated(reason="session_revoked")
         services.sessions.confirm(identity)
 
-    def _arguments(self, route: Route, environ: dict[str, Any]) -> list[object]:
+    def _arguments(
+        self, route: Route, environ: dict[str, Any]
+    ) -> tuple[list[object], dict[str, Any] | None]:
+        """Return what the handler takes, and the body as it was sent."""
         spec = route.spec
+        value = None
         query = read_query(spec.query, environ.get("QUERY_STRING", ""))
         arguments: list[object] = [] if query is None else [query]
         if spec.body is not None:
@@ -120,7 +132,7 @@ class Dispatcher:
             )
             value = parse_object(raw, self._http.json_depth)
             arguments.insert(0, read_struct(spec.body, value))
-        return arguments
+        return arguments, value
 
 
 def install_error_handlers(app: Flask) -> None:

@@ -145,6 +145,10 @@ _BY_STATUS: Final[dict[int, str]] = {
     415: "unsupported_media_type",
 }
 _CLIENT_ERRORS: Final = range(400, 500)
+# What an Idempotency-Key keeps: refusals that say how things are. Of these, two are
+# no answer to the request itself: log in again first, and take another key.
+_FINAL_STATUSES: Final = frozenset({404, 409, 422})
+_NOT_FINAL: Final = frozenset({"session_key_stale", "idempotency_key_reused"})
 DEFAULT_LANGUAGE: Final = "zh"
 LANGUAGES: Final = frozenset({"zh", "en"})
 
@@ -176,6 +180,13 @@ def refusal_of(error: BaseException) -> Refusal:
         fallback = "validation_failed" if error.code in _CLIENT_ERRORS else "internal"
         return Refusal(_BY_STATUS.get(error.code, fallback))
     return Refusal("internal")
+
+
+def is_final(reason: str) -> bool:
+    """Whether a refusal is the answer to its request, to be repeated as it is."""
+    problem = PROBLEMS.get(reason)
+    final = problem is not None and problem.status in _FINAL_STATUSES
+    return final and reason not in _NOT_FINAL
 
 
 def language_of(accept_language: str) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from web.answers import JSON, Failure
 from web.errors import PROBLEMS
+from web.idempotency import HEADER, REPLAYED
 from web.routes import Auth, Limit
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ _REQUEST_HEADERS: Final = (
 )
 
 
+_IDEMPOTENCY_KEY: Final[Json] = {
+    "name": HEADER,
+    "in": "header",
+    "description": "Names one intent: sent again with the same body it is joined "
+    "while it runs and answered with the same data afterwards, for 24 hours.",
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+}
+
+
 def build_document(routes: Sequence[Route], *, title: str, version: str) -> Json:
     """Return the document of ``routes`` as plain data."""
     shapes = [shape for route in routes for shape in _shapes(route)]
@@ -86,6 +96,8 @@ def reasons_of(route: Route) -> list[str]:
     reasons.update(_TOKEN_REASONS[spec.auth])
     if spec.limit is not Limit.NONE:
         reasons.add("rate_limited")
+    if spec.idempotent:
+        reasons.add("idempotency_key_reused")
     return [reason for reason in PROBLEMS if reason in reasons]
 
 
@@ -137,6 +149,8 @@ def _parameters(route: Route) -> list[Json]:
         {"name": "X-Timeout-Ms", "in": "header", "schema": timeout,
          "description": "How long the client waits; everything below inherits it."}
     )  # fmt: skip
+    if route.spec.idempotent:
+        headers.append(_IDEMPOTENCY_KEY)
     return [*_query_parameters(route.spec.query), *headers]
 
 
@@ -167,7 +181,9 @@ def _success(route: Route) -> Json:
     }
     return {
         "description": "Done",
-        "headers": _headers("X-Request-Id", *_limit_headers(route)),
+        "headers": _headers(
+            "X-Request-Id", *_limit_headers(route), *_replay_headers(route)
+        ),
         "content": {JSON: {"schema": schema}},
     }
 
@@ -195,6 +211,10 @@ def _limit_headers(route: Route) -> tuple[str, ...]:
     if route.spec.limit in {Limit.NONE, Limit.SERVICE}:
         return ()
     return ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+
+
+def _replay_headers(route: Route) -> tuple[str, ...]:
+    return (REPLAYED,) if route.spec.idempotent else ()
 
 
 def _headers(*names: str) -> Json:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from config.process_settings import HttpSettings
+    from models.idempotency import Once
     from web.services.caller import Caller, Claims
     from web.services.roster import Services
     from web.visit import Visit
@@ -49,7 +50,8 @@ class Spec:
     """What a route takes, gives and may refuse; ``body_limit`` None is the default.
 
     ``reasons`` names the refusals of its service; those of validation, tokens and
-    limits follow from the other fields.
+    limits follow from the other fields. ``idempotent`` routes keep their answer under
+    an Idempotency-Key: hand ``call.once`` to the transaction that has the effect.
     """
 
     summary: str
@@ -59,6 +61,7 @@ class Spec:
     auth: Auth = Auth.USER
     limit: Limit = Limit.READ
     body_limit: int | None = None
+    idempotent: bool = False
     reasons: tuple[str, ...] = ()
     description: str = ""
 
@@ -91,6 +94,7 @@ class Call:
     caller: Caller
     open_services: Callable[[], Services]
     identity: Claims | None = None
+    once: Once | None = None
 
     @property
     def services(self) -> Services:

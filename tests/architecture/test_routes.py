@@ -27,6 +27,15 @@ OPEN_INSIDE = re.compile(r"/(metrics|readyz|healthz|openapi\.json|docs(/.*)?)$")
 UNLIMITED = {("GET", "/api/hello"), ("GET", "/healthz")}
 
 
+# Writes without an Idempotency-Key, each with what makes its repetition harmless.
+REPEATED_AS_THEY_ARE = {
+    # The login code is the key: it gives one session however often it is sent.
+    ("POST", "/api/v1/auth/login"),
+    # The refresh token is the key: inside its grace it has one successor.
+    ("POST", "/api/v1/auth/refresh"),
+}
+
+
 def rules(app: Flask) -> set[tuple[str, str]]:
     """Return every (method, path) the app answers; HEAD comes along with GET."""
     return {
@@ -114,6 +123,24 @@ def test_writes_are_limited_as_writes() -> None:
     ]
 
     assert lenient == []
+
+
+def test_every_write_of_a_user_may_be_repeated() -> None:
+    unguarded = {
+        (route.method, route.path)
+        for route in PUBLIC_ROUTES
+        if route.method != "GET" and not route.spec.idempotent
+    }
+
+    assert unguarded == REPEATED_AS_THEY_ARE
+
+
+def test_keys_belong_to_users_and_to_names_that_fit_their_column() -> None:
+    keyed = [route for route in PUBLIC_ROUTES if route.spec.idempotent]
+
+    assert {route.spec.auth for route in keyed} == {Auth.USER}
+    assert {route.method for route in keyed} & {"GET"} == set()
+    assert max(len(f"{route.method} {route.path}") for route in keyed) <= 80
 
 
 def test_bodies_refuse_fields_nobody_declared() -> None:

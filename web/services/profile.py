@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from models.database import Database, UnitOfWork
+    from models.idempotency import Once
     from web.services.caller import Claims
 
 MS_PER_S: Final = 1000
@@ -48,7 +49,9 @@ class ProfileService:
         stored = self._cache.load(user_id, lambda: self._encoded(claims))
         return pending_profile(claims) if stored is None else msgspec.Raw(stored)
 
-    def update(self, claims: Claims, changes: Mapping[str, Any]) -> Profile:
+    def update(
+        self, claims: Claims, changes: Mapping[str, Any], once: Once | None = None
+    ) -> Profile:
         """Set the fields named in ``changes`` and publish ``profile.updated``.
 
         Row and event share one commit; the cache entry goes after it, so a reader
@@ -62,9 +65,9 @@ class ProfileService:
             profile = update_profile(work.session, claims.user_id, changes)
             data = {"changed": sorted(changes)}
             work.publish(Event(EventType.PROFILE_UPDATED, claims.user_id, data))
-            return profile
+            return _with_login(profile, claims)
 
-        profile = _with_login(self._database.transact(act), claims)
+        profile = self._database.transact(act, once)
         with suppress(RedisUnavailable):
             self._cache.delete(claims.user_id)
         return profile

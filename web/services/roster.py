@@ -9,18 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import msgspec
 
+    from config.clock import Deadline
+    from models.idempotency import Once
     from models.stores.admission import Admission
     from models.stores.admission import Caller as LimitCaller
     from models.users import Profile
     from web.services.caller import Caller, Claims
+    from web.services.idempotency import Told
     from web.services.local_buckets import LocalBuckets
     from web.services.login_answer import LoginAnswer
     from web.services.login_attempt import LoginRequest
-    from web.services.sessions import Scope
+    from web.services.sessions import Revoked, Scope
     from web.services.support import Support
     from web.services.tokens import Tokens
 
@@ -47,8 +50,8 @@ class Sessions(Protocol):
     def refresh(self, refresh_token: str, caller: Caller) -> Tokens:
         """Rotate the refresh token."""
 
-    def logout(self, claims: Claims, scope: Scope) -> int:
-        """End ``this``, ``others`` or ``all`` sessions; returns how many."""
+    def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
+        """End ``this``, ``others`` or ``all`` sessions."""
 
     def confirm(self, claims: Claims) -> None:
         """Raise `Unauthenticated` unless SQL knows the session as live."""
@@ -60,8 +63,19 @@ class Profiles(Protocol):
     def get(self, claims: Claims) -> Profile | msgspec.Raw:
         """Return it, from the session's data while SQL has no row yet."""
 
-    def update(self, claims: Claims, changes: Mapping[str, object]) -> Profile:
+    def update(
+        self, claims: Claims, changes: Mapping[str, object], once: Once | None = None
+    ) -> Profile:
         """Change the named fields and return the new profile."""
+
+
+class Answers(Protocol):
+    """One answer for each Idempotency-Key."""
+
+    def answer(
+        self, once: Once, produce: Callable[[], object], deadline: Deadline
+    ) -> Told:
+        """Return what ``produce`` gives, or what an equal request was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +88,4 @@ class Services:
     sessions: Sessions
     profiles: Profiles
     support: Support
+    answers: Answers

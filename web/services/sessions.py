@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from models.database import Database, UnitOfWork
+    from models.idempotency import Once
     from models.stores.container import Stores
     from web.services.caller import Caller, Claims
     from web.services.tokens import Tokens
@@ -35,6 +36,12 @@ MS_PER_S = 1000
 MARK_REVOKED = "tasks.sessions.mark_revoked"
 
 _log = get_logger(__name__)
+
+
+class Revoked(msgspec.Struct):
+    """How many sessions were ended."""
+
+    revoked: int
 
 
 class SessionService:
@@ -101,15 +108,18 @@ class SessionService:
         with suppress(RedisUnavailable):
             self._store.restore(entry, life_ms=self._life_ms)
 
-    def logout(self, claims: Claims, scope: Scope) -> int:
-        """End this session, the user's others, or all; returns how many were live."""
+    def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
+        """End this session, the user's others, or all; tells how many were live."""
         ids = self._ids(claims, scope)
-        return self._revoke([self._entry_of(claims, name) for name in ids], "logout")
+        entries = [self._entry_of(claims, name) for name in ids]
+        return self._revoke(entries, "logout", once)
 
-    def _revoke(self, entries: Sequence[LoginEntry], reason: Reason) -> int:
+    def _revoke(
+        self, entries: Sequence[LoginEntry], reason: Reason, once: Once | None = None
+    ) -> Revoked:
         ids = [entry.session_id for entry in entries]
 
-        def act(work: UnitOfWork) -> int:
+        def act(work: UnitOfWork) -> Revoked:
             # Enrichment may be late: without a row the session would come to life
             # in SQL after its end.
             rows.ensure_sessions(work.session, entries)
@@ -117,9 +127,9 @@ class SessionService:
             # the copies if Redis, or we, are gone right after the commit.
             for session_id in ids:
                 work.enqueue(MARK_REVOKED, session_id)
-            return rows.revoke(work.session, ids)
+            return Revoked(rows.revoke(work.session, ids))
 
-        revoked = self._database.transact(act)
+        revoked = self._database.transact(act, once)
         if entries:
             with suppress(RedisUnavailable):
                 user_id, life_ms = entries[0].user_id, self._life_ms

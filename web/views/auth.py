@@ -12,6 +12,7 @@ from web.fields import AppName, DeviceName, LoginCode, ShortText, Text, TokenTex
 from web.routes import Auth, Call, Limit, Routes, Spec
 from web.services.login_answer import LoginAnswer
 from web.services.login_attempt import LoginRequest
+from web.services.sessions import Revoked
 from web.services.tokens import Tokens
 
 ROUTES = Routes("auth")
@@ -69,12 +70,6 @@ class LoginData(msgspec.Struct):
     user: Profile
     enrichment: EnrichmentData
     is_new: bool | None
-
-
-class Revoked(msgspec.Struct):
-    """How many sessions were ended."""
-
-    revoked: int
 
 
 @ROUTES.post(
@@ -135,13 +130,14 @@ def refresh(call: Call, body: RefreshBody) -> Tokens:
     "/auth/logout",
     Spec(
         summary="End sessions",
+        description="After the end of its own session a repetition gets 401.",
         body=LogoutBody,
         answer=Revoked,
         limit=Limit.WRITE,
+        idempotent=True,
         reasons=("unavailable",),
     ),
 )
 def logout(call: Call, body: LogoutBody) -> Revoked:
     """End the sessions the scope names."""
-    ended = call.services.sessions.logout(call.claims, body.scope)
-    return Revoked(revoked=ended)
+    return call.services.sessions.logout(call.claims, body.scope, call.once)

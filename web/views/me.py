@@ -48,6 +48,7 @@ def read_me(call: Call) -> Profile | msgspec.Raw:
         body=ProfilePatch,
         answer=Profile,
         limit=Limit.WRITE,
+        idempotent=True,
         reasons=("unavailable",),
     ),
 )
@@ -58,4 +59,4 @@ def change_me(call: Call, body: ProfilePatch) -> Profile:
         for name, value in msgspec.structs.asdict(body).items()
         if value is not UNSET
     }
-    return call.services.profiles.update(call.claims, changes)
+    return call.services.profiles.update(call.claims, changes, call.once)

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from models.errors import NotFound, RedisUnavailable
+from models.idempotency import KeptAnswer, Once, encode_answer
 from models.outbox_item import OutboxItem
 from models.stores.admission import Admission
 from models.users import Profile
+from web.services.idempotency import Told
 from web.services.local_buckets import LocalBuckets
 from web.services.login_answer import Enrichment, LoginAnswer
 from web.services.outbox_shapes import Discarded, OutboxPage, Replayed
 from web.services.roster import Services
+from web.services.sessions import Revoked
 from web.services.support import Support
 from web.services.tokens import Grant, TokenSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from config.clock import Deadline
     from config.settings import Settings
     from models.stores.admission import Caller as LimitCaller
     from web.services.caller import Caller, Claims
@@ -88,9 +92,11 @@ class MemorySessions:
         self._maybe_fail()
         return self.tokens()
 
-    def logout(self, claims: Claims, scope: Scope) -> int:
+    def logout(
+        self, claims: Claims, scope: Scope, _once: Once | None = None, /
+    ) -> Revoked:
         self.ended.append((claims.session_id, scope))
-        return 1
+        return Revoked(1)
 
     def confirm(self, claims: Claims) -> None:
         self._maybe_fail()
@@ -110,9 +116,32 @@ class MemoryProfiles:
     def get(self, claims: Claims) -> Profile:
         return Profile(id=claims.user_id, **self.fields)
 
-    def update(self, claims: Claims, changes: Mapping[str, object]) -> Profile:
+    def update(
+        self,
+        claims: Claims,
+        changes: Mapping[str, object],
+        _once: Once | None = None,
+        /,
+    ) -> Profile:
         self.fields.update(changes)
         return self.get(claims)
+
+
+@dataclass
+class MemoryAnswers:
+    """Answers everything once; remembers under which keys it was asked."""
+
+    asked: list[Once] = field(default_factory=list)
+    kept: dict[tuple[str, ...], KeptAnswer] = field(default_factory=dict)
+
+    def answer(
+        self, once: Once, produce: Callable[[], object], _deadline: Deadline, /
+    ) -> Told:
+        self.asked.append(once)
+        if once.flight in self.kept:
+            return Told(self.kept[once.flight], replayed=True)
+        kept = self.kept[once.flight] = KeptAnswer(encode_answer(produce()))
+        return Told(kept, replayed=False)
 
 
 @dataclass
@@ -194,6 +223,7 @@ class House:
     sessions: MemorySessions
     profiles: MemoryProfiles
     local_buckets: LocalBuckets
+    answers: MemoryAnswers
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
 
     def services(self) -> Services:
@@ -204,6 +234,7 @@ class House:
             sessions=self.sessions,
             profiles=self.profiles,
             support=Support(outbox=self.outbox),
+            answers=self.answers,
         )
 
 
@@ -216,4 +247,5 @@ def new_house(settings: Settings, issued_at: int) -> House:
         sessions=MemorySessions(TokenSigner(settings), issued_at),
         profiles=MemoryProfiles(),
         local_buckets=LocalBuckets(settings.limits),
+        answers=MemoryAnswers(),
     )

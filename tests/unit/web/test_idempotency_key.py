@@ -1,0 +1,120 @@
+"""What a request under an Idempotency-Key is taken for, and which keys are refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from web.errors import PROBLEMS, is_final
+
+if TYPE_CHECKING:
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from tests.unit.web.seams import House
+
+ME = "/api/v1/me"
+
+
+class Writer:
+    """Changes the profile under a key."""
+
+    def __init__(self, client: FlaskClient, signed_in: dict[str, str]) -> None:
+        self._client = client
+        self._headers = signed_in
+
+    def patch(self, key: str | None, body: Any = None) -> TestResponse:
+        headers = dict(self._headers)
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return self._client.patch(ME, json=body or {"city": "x"}, headers=headers)
+
+
+@pytest.fixture
+def writer(client: FlaskClient, signed_in: dict[str, str]) -> Writer:
+    return Writer(client, signed_in)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", " ", "a" * 256, "a b", "a\tb", "ключ".encode().decode("latin-1"), "\x7f"],
+)
+def test_odd_keys_are_refused(writer: Writer, house: House, key: str) -> None:
+    answer = writer.patch(key)
+
+    assert answer.status_code == 400
+    body = answer.get_json()
+    assert body["reason"] == "validation_failed"
+    assert [fault["field"] for fault in body["errors"]] == ["Idempotency-Key"]
+    assert house.answers.asked == []
+    assert house.profiles.fields == {}
+
+
+@pytest.mark.parametrize(
+    "key", ["a", "~" * 255, '8e03978e-40d5-43dd-bc93-6894a57f9324"']
+)
+def test_visible_keys_are_taken_and_remembered_by_hash(
+    writer: Writer, house: House, key: str
+) -> None:
+    first, again = writer.patch(key), writer.patch(key)
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.get_json()["data"] == again.get_json()["data"]
+    assert "Idempotent-Replayed" not in first.headers
+    assert again.headers["Idempotent-Replayed"] == "true"
+    once = house.answers.asked[0]
+    assert (once.user_id, once.route) == ("u_one", "PATCH /api/v1/me")
+    assert key not in {once.key_hash, once.body_hash}
+    assert once.keep_s == 86_400
+
+
+def test_a_request_without_a_key_is_not_remembered(
+    writer: Writer, house: House
+) -> None:
+    assert writer.patch(None).status_code == 200
+    assert house.answers.asked == []
+
+
+def test_an_invalid_body_is_told_before_its_key_is_used(
+    writer: Writer, house: House
+) -> None:
+    assert writer.patch("k", {"city": 1}).status_code == 400
+    assert writer.patch("k", {"city": "Xi'an"}).status_code == 200
+    assert len(house.answers.asked) == 1
+
+
+def test_a_body_is_the_same_in_any_order_and_spelling(
+    writer: Writer, house: House, client: FlaskClient, signed_in: dict[str, str]
+) -> None:
+    texts = ['{"city": "京", "gender": 1}', '{"gender":1,"city":"\\u4eac"}', "{}"]
+    for text in texts:
+        headers = {**signed_in, "Idempotency-Key": "k"}
+        kind = "application/json"
+        client.patch(ME, data=text.encode(), content_type=kind, headers=headers)
+
+    first, second, other = (once.body_hash for once in house.answers.asked)
+    assert first == second != other
+
+
+def test_the_key_of_a_login_is_its_code(client: FlaskClient, house: House) -> None:
+    headers = {"Idempotency-Key": ""}
+
+    answer = client.post("/api/v1/auth/login", json={"code": "abc"}, headers=headers)
+
+    assert answer.status_code == 200
+    assert house.answers.asked == []
+
+
+def test_only_refusals_that_say_how_things_are_are_kept() -> None:
+    assert {reason for reason in PROBLEMS if is_final(reason)} == {
+        "not_found",
+        "conflict",
+        "state_forbids",
+        "cursor_expired",
+        "out_of_stock",
+        "decrypt_failed",
+        "watermark_mismatch",
+        "signature_mismatch",
+    }
+    assert not is_final("nobody knows this reason")

@@ -1,0 +1,62 @@
+"""The Idempotency-Key of a request, and the way its answer takes.
+
+`web/dispatch.py` calls this for routes whose `Spec` says ``idempotent``; the answers
+themselves are the business of `web/services/idempotency.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from models.errors import FieldFault, InvalidInput, KuaidaError
+from models.idempotency import Once
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from web.routes import Call, Route
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotent-Replayed"
+VARIABLE: Final = "HTTP_IDEMPOTENCY_KEY"
+_VISIBLE: Final = re.compile(r"[!-~]{1,255}\Z")
+_canonical: Final = msgspec.json.Encoder(order="sorted").encode
+
+
+def read_once(
+    key: str,
+    route: Route,
+    call: Call,
+    sent: tuple[Mapping[str, str], Mapping[str, Any] | None],
+    keep_s: int,
+) -> Once:
+    """Return the request under ``key``; ``sent`` is its path values and its body.
+
+    The query is left out: on writes it says how to wait, not what to do. Key and body
+    are remembered by their hashes. Raises `InvalidInput` for a key nobody may send.
+    """
+    if not _VISIBLE.match(key):
+        fault = FieldFault(HEADER, "invalid", "1 to 255 visible ASCII characters")
+        raise InvalidInput("odd Idempotency-Key", faults=(fault,))
+    return Once(
+        user_id=call.claims.user_id,
+        route=f"{route.method} {route.path}",
+        key_hash=sha256(key.encode()).hexdigest(),
+        body_hash=sha256(_canonical(sent)).hexdigest(),
+        request_id=call.visit.request_id,
+        keep_s=keep_s,
+    )
+
+
+def answer_once(call: Call, once: Once, produce: Callable[[], object]) -> msgspec.Raw:
+    """Return the one answer of ``once``, or raise the one refusal it was given."""
+    told = call.services.answers.answer(once, produce, call.visit.deadline)
+    if told.replayed:
+        call.visit.headers.append((REPLAYED, "true"))
+    if told.kept.reason is not None:
+        raise KuaidaError(reason=told.kept.reason)
+    return msgspec.Raw(told.kept.data)

@@ -1,0 +1,81 @@
+"""One answer for each Idempotency-Key: joined while it is made, repeated afterwards.
+
+Equal requests of one process share a flight, so they cost one connection together;
+those of other processes meet the row of `models/idempotency.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from config.metrics import IDEMPOTENT
+from models.errors import KeyReused, KuaidaError, Unavailable
+from models.idempotency import KeptAnswer, Replayed, encode_answer, settle
+from models.single_flight import SingleFlight
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from config.clock import Deadline
+    from models.database import Database
+    from models.idempotency import Once
+
+
+class Told(NamedTuple):
+    """What a request under a key is told, and whether it is a repetition."""
+
+    kept: KeptAnswer
+    replayed: bool
+
+
+class AnswerBook:
+    """Answers requests under a key; ``keeps`` says which refusals are final."""
+
+    def __init__(self, database: Database, keeps: Callable[[str], bool]) -> None:
+        self._database = database
+        self._keeps = keeps
+        self._flights: SingleFlight[Told] = SingleFlight()
+
+    def answer(
+        self, once: Once, produce: Callable[[], object], deadline: Deadline
+    ) -> Told:
+        """Return what ``produce`` gives, or what an equal request was given.
+
+        Raises `KeyReused`, `Unavailable` when an equal request takes longer than the
+        deadline or SQL is away, and whatever ``produce`` raises that is not kept.
+        """
+        try:
+            told, led = self._flights.run(
+                once.flight,
+                lambda: self._first(once, produce),
+                max(0.0, deadline.remaining_s()),
+            )
+        except KeyReused:
+            IDEMPOTENT.labels("refused").inc()
+            raise
+        except TimeoutError as error:
+            raise Unavailable("an equal request still runs") from error
+        if not led:
+            IDEMPOTENT.labels("joined").inc()
+            return Told(told.kept, replayed=True)
+        IDEMPOTENT.labels("replayed" if told.replayed else "first").inc()
+        return told
+
+    def _first(self, once: Once, produce: Callable[[], object]) -> Told:
+        try:
+            data = produce()
+        except Replayed as replay:
+            return Told(replay.kept, replayed=True)
+        except KuaidaError as error:
+            if not self._keeps(error.reason):
+                raise
+            return self._settled(once, KeptAnswer(reason=error.reason))
+        if once.kept is not None:
+            # These very bytes are committed; a repetition gets them too.
+            return Told(once.kept, replayed=False)
+        return self._settled(once, KeptAnswer(encode_answer(data)))
+
+    def _settled(self, once: Once, mine: KeptAnswer) -> Told:
+        """Keep an answer that came after the commit; the first one stands."""
+        kept = self._database.transact(lambda work: settle(work.session, once, mine))
+        return Told(kept, replayed=kept is not mine)
