@@ -145,6 +145,29 @@ def bury(session: Session, row_id: str, cause: str, fence: int | None = None) ->
     return True
 
 
+def give_back(
+    session: Session, row_id: str, delay_ms: int, cause: str, fence: int
+) -> bool:
+    """Postpone a row whose attempt found the door shut: it does not count.
+
+    The caller has a bound of its own for how often or how long this may happen.
+    """
+    if not postpone(session, row_id, delay_ms, cause, fence):
+        return False
+    session.execute(
+        update(Outbox)
+        .where(Outbox.id == row_id)
+        .values(attempts=Outbox.attempts - 1)
+        .execution_options(synchronize_session="fetch")
+    )
+    return True
+
+
+def cancel_row(session: Session, row_id: str) -> bool:
+    """Close an open row that is not wanted any more; False when it is closed."""
+    return _close(session, row_id, None, state="cancelled", holder_fence=None)
+
+
 def postpone(
     session: Session, row_id: str, delay_ms: int, cause: str, fence: int | None = None
 ) -> bool:

@@ -35,6 +35,7 @@ from models.outbox_lease import (
     expire,
     find_state,
     finish,
+    give_back,
     postpone,
     renew,
 )
@@ -116,9 +117,11 @@ class Work:
         self.app_id = row.app_id
         self.operation_id = row.operation_id
         self.attempts = row.attempts
+        self.due_at = row.due_at
         self.fence = row.fence
         self.resources = house
         self.finished = False
+        self.outcome = "done"
         self.context = WorkContext(
             row.id, row.app_id, row.operation_id, row.expires_at, row.request_id
         )
@@ -151,6 +154,14 @@ class Work:
             if not renew(uow.session, self.outbox_id, self.fence, self._lease_ms):
                 raise Overtaken
             yield uow
+
+    def give_back(self, uow: UnitOfWork, delay_ms: int, cause: str) -> None:
+        """Look at this row again after ``delay_ms``, in the commit of a `step`.
+
+        The attempt does not count: nothing could be tried. The body ends after it.
+        """
+        give_back(uow.session, self.outbox_id, delay_ms, cause, self.fence)
+        self.finished, self.outcome = True, "postponed"
 
     def checkpoint(self, done: int = 0, total: int = 0) -> None:
         """Stop here if the work is over, else say how far it is and keep the lease.
@@ -231,6 +242,7 @@ class OutboxTask(HouseTask):
             self.run(work)
             if not work.finished:
                 work.finish()
+            outcome = work.outcome
         except Overtaken:
             outcome = self._overtaken(work)
         except WorkCancelled:
