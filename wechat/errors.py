@@ -14,7 +14,8 @@ WeChatError                     path, errcode, retry class, `sent`
     +-- SessionKeyStale         87007, 87008, 87009
     +-- HighRisk                40226
     +-- TokenStale              40001, 40014, 42001
-    +-- RateMinute              45011, 44990, 44991, 43108
+    +-- SameMoment              43108
+    +-- RateMinute              45011, 44990, 44991
     +-- RateDay                 45009, 44993
     +-- UserState               43101, 61010, 40003, ...
     +-- ConfigError             40013, 40125, 40164, ...
@@ -138,6 +139,12 @@ class TokenStale(WeChatRefused):
     retry = Retry.TOKEN
 
 
+class SameMoment(WeChatRefused):
+    """Another message to this user is just being sent; a moment later it may go."""
+
+    retry = Retry.TRANSIENT
+
+
 class RateMinute(WeChatRefused):
     """A short window's quota is used up."""
 
@@ -167,7 +174,8 @@ ERRCODES: Final[dict[int, type[WeChatRefused]]] = {
     **dict.fromkeys((87007, 87008, 87009), SessionKeyStale),
     40226: HighRisk,
     **dict.fromkeys((40001, 40014, 42001), TokenStale),
-    **dict.fromkeys((45011, 44990, 44991, 43108), RateMinute),
+    43108: SameMoment,
+    **dict.fromkeys((45011, 44990, 44991), RateMinute),
     **dict.fromkeys((45009, 44993), RateDay),
     **dict.fromkeys((40003, 43101, 43104, 45015, 45047, 61010), UserState),
     **dict.fromkeys((40002, 40013, 40037, 40097, 40125, 40164, 40243), ConfigError),
