@@ -31,14 +31,23 @@ class Template(NamedTuple):
     page: str
 
 
-# Longest text of each kind in characters, from WeChat's page; kinds that are
-# checked by shape (a time, a date) have the length of their longest form.
+# Longest text of each kind in characters, from WeChat's page; `models/template_data.py`
+# has the rest of each rule. Where WeChat names no length (a time, an amount with its
+# sign) it is that of the longest form: two moments joined by "~".
 FIELD_LIMITS = {
     "thing": 20,
+    "number": 32,
+    "letter": 32,
+    "symbol": 5,
     "character_string": 32,
+    "time": 48,
+    "date": 48,
+    "amount": 16,
+    "phone_number": 17,
+    "car_number": 8,
+    "name": 20,
     "phrase": 5,
-    "time": 32,
-    "date": 32,
+    "enum_string": 20,
 }
 
 TEMPLATES: dict[str, Template] = {
