@@ -43,6 +43,8 @@ _REQUEST_BUCKETS: Final = (
 )  # fmt: skip
 _UPSTREAM_BUCKETS: Final = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _TASK_BUCKETS: Final = (0.005, 0.02, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 45.0, 60.0)
+# The promise is 95 % within 10 s.
+_NOTIFICATION_BUCKETS: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0)
 _BATCH_BUCKETS: Final = (1, 2, 5, 10, 25, 50, 100, 200, 500)
 
 # web: the public and the internal listener
@@ -125,6 +127,19 @@ CACHE: Final = Counter(
     ("cache", "outcome"),
 )
 
+# notifications
+NOTIFICATIONS: Final = Counter(
+    "kuaida_notifications",
+    "Messages by what became of a try, and why: sent, put_off, failed, unknown, "
+    "cancelled.",
+    ("outcome", "cause"),
+)
+NOTIFICATION_SECONDS: Final = Histogram(
+    "kuaida_notification_seconds",
+    "Time from a message's due moment until WeChat took it.",
+    buckets=_NOTIFICATION_BUCKETS,
+)
+
 # journals and relay
 JOURNAL_ADDED: Final = Counter(
     "kuaida_journal_added", "Records written to a journal.", ("journal",)
@@ -172,3 +187,4 @@ for _outcome in ("first", "joined", "replayed", "refused"):
 for _journal in ("logins", "outbox"):
     for _counter in (RELAY_SENT, RELAY_RESENT):
         _counter.labels(_journal)
+NOTIFICATIONS.labels("unknown", "timeout")

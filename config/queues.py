@@ -34,6 +34,7 @@ MODULE_QUEUES: dict[str, Queue] = {
     "tasks.maintenance": Queue.MAINTENANCE,
     "tasks.schedule": Queue.MAINTENANCE,
     "tasks.notifications": Queue.NOTIFICATIONS,
+    "tasks.notification_sweep": Queue.MAINTENANCE,
     "tasks.exports": Queue.BULK,
     "tasks.retention": Queue.BULK,
 }

@@ -56,6 +56,13 @@ SCHEDULE: tuple[Job, ...] = (
         catch_up=CatchUp.ONCE,
     ),
     Job(
+        name="settle_notifications",
+        task="tasks.notification_sweep.settle_notifications",
+        every_s=30,
+        # What was left over is found by the next run.
+        catch_up=CatchUp.ONCE,
+    ),
+    Job(
         name="apply_retention",
         task="tasks.retention.apply_retention",
         every_s=3600,

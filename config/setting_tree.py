@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from config.event_settings import EventSettings
 from config.limit_settings import LimitSettings
+from config.notification_settings import NotificationSettings
 from config.operation_settings import OperationSettings
 from config.process_settings import (
     FlowerSettings,
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     events: EventSettings
     journal: JournalSettings
     operations: OperationSettings
+    notifications: NotificationSettings
     celery: CelerySettings
     logs: LogSettings
     secrets: SecretSettings

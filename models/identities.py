@@ -51,6 +51,15 @@ class IdentityRow(msgspec.Struct, frozen=True):
     unionid_sealed: bytes | None = None
 
 
+def find_sealed_openid(session: Session, app_id: str, user_id: str) -> bytes | None:
+    """Return the sealed openid of a user of ``app_id``, None when SQL has none."""
+    return session.scalar(
+        select(Identity.openid_sealed).where(
+            Identity.user_id == user_id, Identity.app_id == app_id
+        )
+    )
+
+
 def write_identities(
     session: Session,
     fresh: Sequence[LoginEntry],

@@ -23,6 +23,8 @@ TASK_MODULES = (
     "tasks.profile",
     "tasks.sessions",
     "tasks.schedule",
+    "tasks.notifications",
+    "tasks.notification_sweep",
     "tasks.maintenance",
     "tasks.retention",
 )

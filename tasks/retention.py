@@ -10,6 +10,7 @@ from models import (
     idempotency,
     inbox,
     logins,
+    notifications,
     outbox_support,
     schedule_support,
     sessions,
@@ -36,6 +37,7 @@ def apply_retention(work: SlotWork) -> None:
     with house.database.read() as session:
         now = database_now(session)
     kept = now - journal.retention_days * DAY_MS
+    ended = now - house.settings.notifications.kept_days * DAY_MS
     history = now - journal.login_history_days * DAY_MS
     ages: dict[Callable[..., int], int] = {
         outbox_support.prune: kept,
@@ -45,6 +47,7 @@ def apply_retention(work: SlotWork) -> None:
         schedule_support.prune: kept,
         logins.prune: history,
         idempotency.prune: now,
+        notifications.prune: ended,
     }
     for prune, before in ages.items():
         if not _prune(work, prune, before, until):

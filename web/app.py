@@ -18,6 +18,7 @@ from web.middleware import Door
 from web.services.idempotency import AnswerBook
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
+from web.services.notifications import NotificationService
 from web.services.outbox import OutboxService
 from web.services.per_process import PerProcess
 from web.services.profile import ProfileService
@@ -71,6 +72,7 @@ def open_services(settings: Settings) -> Services:
         profiles=ProfileService(database, stores.users),
         support=Support(outbox=OutboxService(database, settings.journal)),
         answers=AnswerBook(database, keeps=is_final),
+        notifications=NotificationService(settings, stores, database),
     )
 
 

@@ -20,6 +20,11 @@ NAME: Final = r"^[A-Za-z0-9_-]+$(?!\n)"
 DEVICE_NAME: Final = r"^[A-Za-z0-9._:-]+$(?!\n)"
 HTTPS_URL: Final = r"^https://[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[!-~]*)?$(?!\n)"
 
+# No space at an end: databases differ in whether it counts when texts are compared.
+KEY: Final = r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$(?!\n)"
+# A page of the mini-program with its query, without a leading slash.
+PAGE: Final = r"^[A-Za-z0-9_-][A-Za-z0-9_/.-]*(\?[!-~]*)?$(?!\n)"
+
 LoginCode = Annotated[str, Meta(min_length=1, max_length=128, pattern=CODE)]
 AppName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NAME)]
 DeviceName = Annotated[str, Meta(min_length=1, max_length=64, pattern=DEVICE_NAME)]
@@ -28,6 +33,8 @@ Text = Annotated[str, Meta(max_length=64, pattern=PRINTABLE)]
 FilledText = Annotated[str, Meta(min_length=1, max_length=64, pattern=FILLED)]
 HttpsUrl = Annotated[str, Meta(max_length=512, pattern=HTTPS_URL)]
 TokenText = Annotated[str, Meta(min_length=1, max_length=2048, pattern=VISIBLE_ASCII)]
+DedupeKey = Annotated[str, Meta(min_length=1, max_length=128, pattern=KEY)]
+PagePath = Annotated[str, Meta(min_length=1, max_length=1024, pattern=PAGE)]
 # A place in a list ordered by time and id; clients take it from `next_cursor`.
 CURSOR: Final = r"^[0-9]{1,15}\.[A-Za-z0-9_]{1,40}$(?!\n)"
 

@@ -14,7 +14,7 @@ from web.ops_guard import guard_admin_routes
 from web.ops_metrics import Exposition, JournalCollector
 from web.readiness import Readiness, add_readiness
 from web.services.per_process import PerProcess
-from web.views import hello, outbox
+from web.views import hello, notifications, outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 # The name `workers/health.py` gives it; web must not import workers.
 RELAY_HEARTBEAT: Final = "relay.alive"
-ADMIN_ROUTES: Final[Sequence[Route]] = (*outbox.ROUTES.routes,)
+ADMIN_ROUTES: Final[Sequence[Route]] = (
+    *outbox.ROUTES.routes,
+    *notifications.ROUTES.routes,
+)
 OPS_ROUTES: Final[Sequence[Route]] = (
     *(route for route in hello.ROUTES.routes if route.path == "/healthz"),
     *ADMIN_ROUTES,

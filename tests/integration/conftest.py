@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from models.stores.container import open_stores
+from tasks.app import _process, configure, resources
+from tests.integration.message_house import HASTE as QUICKLY
+from tests.integration.message_house import MessageHouse
 from tests.servers.fixtures import require
 from tests.servers.mariadb_server import MariaDbServer, find_mariadb
 from tests.servers.proxy import CuttingProxy
 from tests.servers.redis_server import find_redis
 from tests.servers.stack import Stack, standing
+from web.services.notifications import NotificationService
+from wechat.gateway import open_gateway
+from wechat.simulator.state import SimApp, SimState
+from wechat.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,3 +99,24 @@ def open_with(
     yield make
     for stores in opened:
         stores.close()
+
+
+@pytest.fixture
+def messages(
+    database_url: str, redis_url: str, make_settings: Callable[..., Settings]
+) -> Iterator[MessageHouse]:
+    """Give the way of a message in this process, on each database."""
+    settings = make_settings(
+        DATABASE_URL=database_url, REDIS_URL=redis_url, BROKER_URL=redis_url, **QUICKLY
+    )
+    configure(settings)
+    (app,) = settings.wechat.apps
+    simulated = SimApp(app.app_id, app.secret.get_secret_value())
+    wechat = SimulatedTransport(SimState([simulated], seed=7))
+    opened = resources()
+    gateway = open_gateway(settings, opened.stores, transport=wechat)
+    wired = replace(opened, gateway=gateway)
+    _process._opened = wired
+    service = NotificationService(settings, opened.stores, opened.database)
+    yield MessageHouse(wired, wechat, service)
+    wired.close()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from config.clock import Deadline
     from models.idempotency import Once
+    from models.notifications import NotificationView
     from models.stores.admission import Admission
     from models.stores.admission import Caller as LimitCaller
     from models.users import Profile
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from web.services.local_buckets import LocalBuckets
     from web.services.login_answer import LoginAnswer
     from web.services.login_attempt import LoginRequest
+    from web.services.notification_request import NewNotification
     from web.services.sessions import Revoked, Scope
     from web.services.support import Support
     from web.services.tokens import Tokens
@@ -78,6 +80,22 @@ class Answers(Protocol):
         """Return what ``produce`` gives, or what an equal request was given."""
 
 
+class Notifications(Protocol):
+    """Subscribe messages; every method returns the message as it is now."""
+
+    def accept(self, wanted: NewNotification) -> NotificationView:
+        """Take a message, once for each dedupe key."""
+
+    def get(self, notification_id: str) -> NotificationView:
+        """Return a message, or raise `NotFound`."""
+
+    def cancel(self, notification_id: str) -> NotificationView:
+        """Cancel a message that is not being sent yet."""
+
+    def retry(self, notification_id: str) -> NotificationView:
+        """Send a failed or unknown message anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything a view or the dispatcher may ask of this process."""
@@ -89,3 +107,4 @@ class Services:
     profiles: Profiles
     support: Support
     answers: Answers
+    notifications: Notifications

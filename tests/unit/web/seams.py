@@ -9,6 +9,7 @@ import msgspec
 
 from models.errors import NotFound, RedisUnavailable
 from models.idempotency import KeptAnswer, Once, encode_answer
+from models.notifications import NotificationView
 from models.outbox_item import OutboxItem
 from models.stores.admission import Admission
 from models.users import Profile
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from models.stores.admission import Caller as LimitCaller
     from web.services.caller import Caller, Claims
     from web.services.login_attempt import LoginRequest
+    from web.services.notification_request import NewNotification
     from web.services.outbox_shapes import OutboxQuery
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
@@ -197,6 +199,35 @@ class MemoryOutbox:
         return msgspec.structs.replace(outbox_item(), state=state)
 
 
+@dataclass
+class MemoryNotifications:
+    """Keeps what it accepted; knows one message, named ``nt_1``."""
+
+    accepted: list[NewNotification] = field(default_factory=list)
+    state: str = "created"
+
+    def accept(self, wanted: NewNotification) -> NotificationView:
+        self.accepted.append(wanted)
+        return self.get("nt_1")
+
+    def get(self, notification_id: str) -> NotificationView:
+        if notification_id != "nt_1":
+            raise NotFound
+        asked = ("user_id", "template_key", "page", "dedupe_key", "send_at")
+        known = {name: getattr(self.accepted[0], name) for name in asked}
+        unknown = dict.fromkeys(NotificationView.__struct_fields__)
+        told = {"id": "nt_1", "state": self.state, "attempts": []}
+        return NotificationView(**{**unknown, **known, **told})
+
+    def cancel(self, notification_id: str) -> NotificationView:
+        self.state = "cancelled"
+        return self.get(notification_id)
+
+    def retry(self, notification_id: str) -> NotificationView:
+        self.state = "created"
+        return self.get(notification_id)
+
+
 def outbox_item() -> OutboxItem:
     """Return the dead row that `MemoryOutbox` knows."""
     nothing = dict.fromkeys(
@@ -225,6 +256,7 @@ class House:
     local_buckets: LocalBuckets
     answers: MemoryAnswers
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
 
     def services(self) -> Services:
         return Services(
@@ -235,6 +267,7 @@ class House:
             profiles=self.profiles,
             support=Support(outbox=self.outbox),
             answers=self.answers,
+            notifications=self.notifications,
         )
 
 
