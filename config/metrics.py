@@ -178,7 +178,13 @@ ENRICHED_BATCH: Final = Histogram(
     "kuaida_enriched_batch", "Logins written by one task.", buckets=_BATCH_BUCKETS
 )
 SLOT_RUNS: Final = Counter(
-    "kuaida_slot_runs", "Scheduled runs by outcome.", ("job", "outcome")
+    "kuaida_slot_runs", "Slots by what became of them.", ("job", "outcome")
+)
+BEAT_ASKED: Final = Counter(
+    "kuaida_beat_asked", "Questions of beat; unheard: the queue is full.", ("outcome",)
+)
+BEAT_FAILURES: Final = Counter(
+    "kuaida_beat_failures", "Rounds of beat that found no broker."
 )
 
 # Present from the start: an alert on a series that does not exist yet is silent.

@@ -231,8 +231,8 @@ class CelerySettings(SettingGroup):
         5.0,
         alias="BEAT_INTERVAL_S",
         gt=0,
-        description="Longest sleep of beat in seconds, so that it notices a stepped "
-        "clock.",
+        description="Longest sleep of beat in seconds: how soon it looks again for a "
+        "broker that was away, and how often it shows signs of life.",
     )
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from config.settings import Settings
 ASK_S = 2.0
 OK = 200
 # These have no port: they touch a file while they work (`workers/health.py`).
-HEARTBEATS = ("relay", "worker", "notifier", "beat")
+HEARTBEATS = ("relay", "worker", "notifier", "bulk", "beat")
 
 
 class Readiness:

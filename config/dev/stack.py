@@ -127,4 +127,5 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "PROMETHEUS_MULTIPROC_DIR": str(settings.run_dir / "metrics"),
         "WORKER_CONCURRENCY": str(settings.celery.concurrency),
         "NOTIFIER_THREADS": str(settings.celery.notifier_threads),
+        "BULK_CONCURRENCY": str(settings.celery.bulk_concurrency),
     }

@@ -18,7 +18,7 @@ from tests.integration.journals import WARM, enqueue, journal, make_login, outbo
 from tests.servers.process import LocalProcess, wait_until
 from workers.health import is_fresh
 from workers.login_relay import ENRICH
-from workers.relay import Publisher
+from workers.publisher import Publisher
 from workers.relay_loop import BrokerAway
 
 if TYPE_CHECKING:
