@@ -18,6 +18,7 @@ CHECKS = (
 )
 EXAMPLES = 60
 LOGOUT = "/api/v1/auth/logout"
+ADMIN = "^/admin/"
 
 
 def test_document_is_openapi_3_1(house: House) -> None:
@@ -33,19 +34,34 @@ def test_fuzzed_answers_match_the_document(
 ) -> None:
     # Logout ends the session, so it is fuzzed apart; the rest keeps its login.
     token = house.login().data["access_token"]
-    document = tmp_path / "openapi.json"
+
+    chosen = (which, LOGOUT, "--exclude-path-regex", ADMIN)
+    fuzz(house, tmp_path, house.url("web"), token, *chosen)
+
+
+def test_fuzzed_internal_answers_match_the_document(
+    house: House, tmp_path: Path
+) -> None:
+    token = house.secret("admin_token")
+
+    fuzz(house, tmp_path, house.url("ops"), token, "--include-path-regex", ADMIN)
+
+
+def fuzz(house: House, folder: Path, url: str, token: str, *chosen: str) -> None:
+    """Send odd requests to the ``chosen`` routes behind ``url``."""
+    document = folder / "openapi.json"
     document.write_bytes(house.ops("/openapi.json").body)
     command = [
         str(Path(sys.executable).with_name("schemathesis")),
-        *("run", str(document), "--url", house.url("web")),
+        *("run", str(document), "--url", url),
         *("--header", f"Authorization: Bearer {token}"),
         *("--checks", CHECKS, "--max-examples", str(EXAMPLES)),
         *("--phases", "examples,coverage,fuzzing", "--no-color"),
-        *("--max-response-time", "5", "--seed", "1", which, LOGOUT),
+        *("--max-response-time", "5", "--seed", "1", *chosen),
     ]
 
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=tmp_path
+        command, capture_output=True, text=True, check=False, cwd=folder
     )
 
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -27,6 +27,17 @@ class WeChatControl:
         code: str = self._post("codes", {"openid": openid, "kind": kind})["code"]
         return code
 
+    def subscribe(self, openid: str, template_id: str) -> None:
+        """Accept one message of a template in the popup."""
+        answered = {"openid": openid, "template_id": template_id, "result": "accept"}
+        self._post("subscribe", answered)
+
+    def deliveries(self, openid: str) -> list[dict[str, Any]]:
+        """Return every send call for a user that arrived."""
+        answer = call("GET", f"{self.base}/_sim/deliveries?openid={openid}")
+        items: list[dict[str, Any]] = answer.json["items"]
+        return items
+
     def fault(self, path: str, mode: str, **how: Any) -> None:
         """Break ``path`` as ``mode`` says until `heal`."""
         self._post("faults", {"path": path, "mode": mode, **how})
