@@ -187,6 +187,14 @@ BEAT_FAILURES: Final = Counter(
     "kuaida_beat_failures", "Rounds of beat that found no broker."
 )
 
+LAST_SIGN_OF_LIFE: Final = Gauge(
+    "kuaida_last_sign_of_life_seconds",
+    "When a process's main loop last turned, in seconds since the epoch.",
+    ("process",),
+    # The newest of all instances, also of those that ended: silence is the fault.
+    multiprocess_mode="max",
+)
+
 # Present from the start: an alert on a series that does not exist yet is silent.
 for _outcome in ("first", "joined", "replayed", "refused"):
     IDEMPOTENT.labels(_outcome)

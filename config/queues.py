@@ -39,6 +39,24 @@ MODULE_QUEUES: dict[str, Queue] = {
     "tasks.retention": Queue.BULK,
 }
 
+# Which process of the Procfile serves which queues; a test keeps both alike.
+READERS: dict[str, tuple[Queue, ...]] = {
+    "worker": (
+        Queue.LOGINS,
+        Queue.SYNC,
+        Queue.ORDERS,
+        Queue.PUSH_MESSAGES,
+        Queue.MAINTENANCE,
+    ),
+    "notifier": (Queue.NOTIFICATIONS,),
+    "bulk": (Queue.BULK,),
+}
+
+
+def reader_of(lane: str) -> str:
+    """Return the process that serves a lane; events are served by the relay itself."""
+    return next((name for name, queues in READERS.items() if lane in queues), "relay")
+
 
 def queue_of(task: str) -> Queue:
     """Return the queue of a task by its import path; MAINTENANCE for a stranger."""

@@ -20,7 +20,12 @@ class AuditEntry(Base):
     """One act of a person; written in the commit of the act itself."""
 
     __tablename__ = "audit_log"
-    __table_args__ = (Index(None, "subject_id"), Index(None, "at"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index(None, "subject_id"),
+        Index(None, "request_id"),
+        Index(None, "at"),
+        TABLE_OPTIONS,
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     at: Mapped[EpochMs]

@@ -39,6 +39,7 @@ class Outbox(Base):
         Index(None, "lane", "state", "visible_at"),
         Index(None, "state", "updated_at"),
         Index(None, "operation_id"),
+        Index(None, "parent_id"),
         Index(None, "subject_id"),
         Index(None, "request_id"),
         TABLE_OPTIONS,

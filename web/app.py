@@ -19,12 +19,11 @@ from web.services.idempotency import AnswerBook
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
 from web.services.notifications import NotificationService
-from web.services.outbox import OutboxService
 from web.services.per_process import PerProcess
 from web.services.profile import ProfileService
 from web.services.roster import Services
 from web.services.sessions import SessionService
-from web.services.support import Support
+from web.services.support_desk import open_support
 from web.views import auth, hello, me
 from wechat.gateway import open_gateway
 
@@ -70,7 +69,7 @@ def open_services(settings: Settings) -> Services:
         login=LoginService(settings, stores, database, gateway),
         sessions=SessionService(settings, stores, database),
         profiles=ProfileService(database, stores.users),
-        support=Support(outbox=OutboxService(database, settings.journal)),
+        support=open_support(settings, stores, database),
         answers=AnswerBook(database, keeps=is_final),
         notifications=NotificationService(settings, stores, database),
     )

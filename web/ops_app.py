@@ -14,7 +14,7 @@ from web.ops_guard import guard_admin_routes
 from web.ops_metrics import Exposition, JournalCollector
 from web.readiness import Readiness, add_readiness
 from web.services.per_process import PerProcess
-from web.views import hello, notifications, outbox
+from web.views import hello, notifications, outbox, queues, schedule, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +30,9 @@ RELAY_HEARTBEAT: Final = "relay.alive"
 ADMIN_ROUTES: Final[Sequence[Route]] = (
     *outbox.ROUTES.routes,
     *notifications.ROUTES.routes,
+    *queues.ROUTES.routes,
+    *schedule.ROUTES.routes,
+    *timeline.ROUTES.routes,
 )
 OPS_ROUTES: Final[Sequence[Route]] = (
     *(route for route in hello.ROUTES.routes if route.path == "/healthz"),

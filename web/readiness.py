@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 from flask import request
-from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from config.clock import now_ms
 from models.database_facts import current_revision, head_revision
@@ -18,6 +16,7 @@ from models.errors import Unavailable
 from web.answers import REST
 from web.bounded_read import BoundedReads
 from web.errors import Refusal
+from web.services.shared_gauges import read_gauge
 from web.visit import visit_of
 
 if TYPE_CHECKING:
@@ -101,18 +100,8 @@ class Readiness:
 
 def wechat_part() -> Part:
     """Return which paths to WeChat are shut off by a breaker of any process."""
-    registry = CollectorRegistry()
-    try:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    except ValueError:
-        registry = REGISTRY  # one process only: its own figures are all there are
-    shut = sorted(
-        sample.labels.get("path", "")
-        for metric in registry.collect()
-        if metric.name == "kuaida_wechat_breaker_open"
-        for sample in metric.samples
-        if sample.value
-    )
+    breakers = read_gauge("kuaida_wechat_breaker_open", "path")
+    shut = sorted(path for path, open_ in breakers.items() if open_)
     return Part(ok=not shut, detail=f"shut off: {', '.join(shut)}" if shut else "")
 
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from config.clock import now_ms
+from config.metrics import LAST_SIGN_OF_LIFE
 from config.settings import Settings, load_settings
 
 # Beat sleeps up to 5 s and a worker beats every 2 s; a stop of this length is a fault.
@@ -22,7 +23,8 @@ def heartbeat_path(settings: Settings, process: str) -> Path:
 
 
 def touch_heartbeat(path: Path) -> None:
-    """Leave a sign of life; a full disk must not stop the work."""
+    """Leave a sign of life, also for alerts; a full disk must not stop the work."""
+    LAST_SIGN_OF_LIFE.labels(path.stem).set(now_ms() / 1000)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.celery import ROUTES
-from config.queues import Queue
+from config.queues import READERS, Queue
 from tests.architecture.documents import command_text, compose, procfile, queues_in
 
 QUEUES = sorted(queue.value for queue in Queue)
@@ -31,6 +31,14 @@ def test_procfile_and_compose_share_the_queues_alike() -> None:
     }
 
     assert differing == {}
+
+
+def test_the_code_knows_who_serves_which_queue() -> None:
+    served = {name: queues_in(line) for name, line in procfile().items()}
+
+    assert {name: sorted(queues) for name, queues in READERS.items()} == {
+        name: sorted(queues) for name, queues in served.items() if queues
+    }
 
 
 def test_slow_waits_have_a_worker_of_their_own() -> None:

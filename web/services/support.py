@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from models.outbox_item import OutboxItem
+    from models.timeline import Timeline
     from web.services.outbox_shapes import (
         Discarded,
         OutboxPage,
         OutboxQuery,
         Replayed,
     )
+    from web.services.queues import Queues
+    from web.services.schedule import Schedule
 
 
 class OutboxDesk(Protocol):
@@ -39,8 +42,32 @@ class OutboxDesk(Protocol):
         """Give up rows that are not done."""
 
 
+class QueueView(Protocol):
+    """How much waits in each lane."""
+
+    def read(self) -> Queues:
+        """Return every lane as far as it can be known."""
+
+
+class ScheduleView(Protocol):
+    """What the clock did and does next."""
+
+    def read(self) -> Schedule:
+        """Return every job."""
+
+
+class Timelines(Protocol):
+    """What happened around an id."""
+
+    def read(self, name: str) -> Timeline:
+        """Return the timeline of any id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Support:
     """What only people on the internal listener ask for."""
 
     outbox: OutboxDesk
+    queues: QueueView
+    schedule: ScheduleView
+    timeline: Timelines

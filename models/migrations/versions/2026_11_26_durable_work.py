@@ -40,6 +40,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_outbox_subject_id"))
         batch_op.drop_index(batch_op.f("ix_outbox_state_updated_at"))
         batch_op.drop_index(batch_op.f("ix_outbox_request_id"))
+        batch_op.drop_index(batch_op.f("ix_outbox_parent_id"))
         batch_op.drop_index(batch_op.f("ix_outbox_operation_id"))
         batch_op.drop_index(batch_op.f("ix_outbox_lane_state_visible_at"))
         batch_op.create_index(
@@ -81,6 +82,9 @@ def _create_audit_log() -> None:
     )
     with op.batch_alter_table("audit_log", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_audit_log_at"), ["at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_audit_log_request_id"), ["request_id"], unique=False
+        )
         batch_op.create_index(
             batch_op.f("ix_audit_log_subject_id"), ["subject_id"], unique=False
         )
@@ -290,6 +294,9 @@ def _grow_outbox() -> None:
         )
         batch_op.create_index(
             batch_op.f("ix_outbox_operation_id"), ["operation_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_outbox_parent_id"), ["parent_id"], unique=False
         )
         batch_op.create_index(
             batch_op.f("ix_outbox_request_id"), ["request_id"], unique=False

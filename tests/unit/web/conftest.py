@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from config.log_sink import LineSink
 from config.logging import configure_logging
 from tests.unit.web.seams import House, new_house
 from web.app import create_app
+from web.ops_app import create_ops_app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from config.settings import Settings
+
+
+Admin = Callable[..., Any]
 
 
 class KeptLines(LineSink):
@@ -62,3 +67,17 @@ def client(app: Flask) -> Iterator[FlaskClient]:
 @pytest.fixture
 def signed_in(house: House) -> dict[str, str]:
     return {"Authorization": f"Bearer {house.sessions.tokens().access_token}"}
+
+
+@pytest.fixture
+def admin(settings: Settings, house: House, log: KeptLines) -> Admin:
+    """Call an admin route with the token; returns status and body."""
+    client = create_ops_app(settings, services=house.services).test_client()
+    token = settings.secrets.admin_token.get_secret_value()
+
+    def call(method: str, path: str, **options: Any) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = client.open(path, method=method, headers=headers, **options)
+        return answer.status_code, answer.get_json()
+
+    return call

@@ -5,21 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from models.errors import NotFound, RedisUnavailable
 from models.idempotency import KeptAnswer, Once, encode_answer
 from models.notifications import NotificationView
-from models.outbox_item import OutboxItem
 from models.stores.admission import Admission
 from models.users import Profile
+from tests.unit.web.support_seams import MemoryOutbox, memory_support
 from web.services.idempotency import Told
 from web.services.local_buckets import LocalBuckets
 from web.services.login_answer import Enrichment, LoginAnswer
-from web.services.outbox_shapes import Discarded, OutboxPage, Replayed
 from web.services.roster import Services
 from web.services.sessions import Revoked
-from web.services.support import Support
 from web.services.tokens import Grant, TokenSigner
 
 if TYPE_CHECKING:
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
     from web.services.caller import Caller, Claims
     from web.services.login_attempt import LoginRequest
     from web.services.notification_request import NewNotification
-    from web.services.outbox_shapes import OutboxQuery
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
 
@@ -167,39 +162,6 @@ class MemoryCache:
 
 
 @dataclass
-class MemoryOutbox:
-    """Keeps what it was asked; knows one dead row, named ``ob_1``."""
-
-    asked: list[tuple[object, ...]] = field(default_factory=list)
-
-    def page(self, query: OutboxQuery, cursor: str | None, limit: int) -> OutboxPage:
-        self.asked.append((query, cursor, limit))
-        return OutboxPage([outbox_item()], "1.ob_1", has_more=True)
-
-    def replay(self, row_id: str) -> OutboxItem:
-        return self._act(row_id, "ready")
-
-    def discard(self, row_id: str, reason: str) -> OutboxItem:
-        self.asked.append((reason,))
-        return self._act(row_id, "discarded")
-
-    def replay_many(
-        self, query: OutboxQuery, limit: int, per_second: float
-    ) -> Replayed:
-        self.asked.append((query, limit, per_second))
-        return Replayed(1, 0, 1000, ["ob_1"])
-
-    def discard_many(self, query: OutboxQuery, limit: int, reason: str) -> Discarded:
-        self.asked.append((query, limit, reason))
-        return Discarded(1, 0, ["ob_1"])
-
-    def _act(self, row_id: str, state: str) -> OutboxItem:
-        if row_id != "ob_1":
-            raise NotFound
-        return msgspec.structs.replace(outbox_item(), state=state)
-
-
-@dataclass
 class MemoryNotifications:
     """Keeps what it accepted; knows one message, named ``nt_1``."""
 
@@ -228,24 +190,6 @@ class MemoryNotifications:
         return self.get(notification_id)
 
 
-def outbox_item() -> OutboxItem:
-    """Return the dead row that `MemoryOutbox` knows."""
-    nothing = dict.fromkeys(
-        ("holder", "expires_at", "operation_id", "parent_id", "request_id")
-    )
-    times = dict.fromkeys(("due_at", "next_at", "created_at", "updated_at"), 1)
-    counts = {"attempts": 5, "sends": 5, "deaths": 0}
-    return msgspec.convert(
-        {
-            **nothing, **times, **counts,
-            "id": "ob_1", "kind": "task", "name": "tasks.profile.warm_user_cache",
-            "lane": "sync", "state": "dead", "last_error": "WeChatBusy -1",
-            "subject_id": "u_one",
-        },
-        OutboxItem,
-    )  # fmt: skip
-
-
 @dataclass
 class House:
     """The seams of one app under test, each within reach of the test."""
@@ -265,7 +209,7 @@ class House:
             login=self.sessions,
             sessions=self.sessions,
             profiles=self.profiles,
-            support=Support(outbox=self.outbox),
+            support=memory_support(self.outbox),
             answers=self.answers,
             notifications=self.notifications,
         )

@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from web.ops_app import create_ops_app
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from config.settings import Settings
-    from tests.unit.web.conftest import KeptLines
+    from tests.unit.web.conftest import Admin
     from tests.unit.web.seams import House
 
-    Admin = Callable[..., Any]
-
 OUTBOX = "/admin/v1/outbox"
-
-
-@pytest.fixture
-def admin(settings: Settings, house: House, log: KeptLines) -> Admin:
-    """Call an admin route with the token; returns status and body."""
-    client = create_ops_app(settings, services=house.services).test_client()
-    token = settings.secrets.admin_token.get_secret_value()
-
-    def call(method: str, path: str, **options: Any) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {token}"}
-        answer = client.open(path, method=method, headers=headers, **options)
-        return answer.status_code, answer.get_json()
-
-    return call
 
 
 def test_a_page_carries_items_and_the_next_cursor(admin: Admin, house: House) -> None:

@@ -1,0 +1,221 @@
+"""The timeline on both databases: any id of one story tells the whole story."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+from config.logging import bind_context, clear_context
+from models.base import database_now, new_id
+from models.errors import NotFound
+from models.events import Event, EventType
+from models.logins import record_logins
+from models.notifications import Notification, NotificationAttempt
+from models.operation_work import NewOperation
+from models.outbox import Outbox, WorkContext
+from models.outbox_lease import Lease, begin, bury, claim, finish
+from models.timeline_walk import MOST_ROWS
+from models.users import ensure_user
+from tasks.app import configure, resources
+from tests.integration.journals import make_login
+from web.services.outbox import OutboxService
+from web.services.timeline import TimelineService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from config.settings import Settings
+    from models.timeline_entries import Entry
+    from tasks.app import Resources
+
+REQUEST = "req-42.a"
+TASK = "tasks.exports.export_data"
+LEASE = Lease(60_000, deaths=3)
+
+
+@pytest.fixture
+def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
+    configure(settings)
+    opened = resources()
+    with opened.database.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "app", 0)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def story(house: Resources) -> dict[str, str]:
+    """One request that started an operation, whose work started a child and died."""
+    clear_context()
+    bind_context(request_id=REQUEST)
+    with house.database.unit_of_work() as work:
+        view = work.start(NewOperation(kind="export", task=TASK, user_id="u_1"))
+    clear_context()
+    with house.database.unit_of_work() as work:
+        (row,) = claim(work.session, "bulk", limit=9, resend_after_ms=30_000)
+    with house.database.unit_of_work() as work:
+        begun = begin(work.session, row.id, LEASE)
+        assert isinstance(begun, Outbox)
+    context = WorkContext(row.id, None, view.id, None, REQUEST)
+    with house.database.unit_of_work(context) as work:
+        child = work.enqueue("tasks.profile.warm_user_cache", "u_1")
+    with house.database.unit_of_work() as work:
+        finish(work.session, child)
+    with house.database.unit_of_work() as work:
+        bury(work.session, row.id, "WeChatRefused 40003")
+    return {"operation": view.id, "row": row.id, "child": child}
+
+
+def read(house: Resources, name: str) -> list[Entry]:
+    return TimelineService(house.database).read(name).entries
+
+
+def seen(entries: list[Entry]) -> list[tuple[str, str, str]]:
+    return [(entry.kind, entry.id, entry.what) for entry in entries]
+
+
+def test_every_id_of_a_story_tells_the_same(
+    house: Resources, story: dict[str, str]
+) -> None:
+    desk = OutboxService(house.database, house.settings.journal)
+    desk.discard(story["row"], "asked again")
+    whole = read(house, REQUEST)
+
+    for name in (*story.values(), f"{story['row']}.1"):
+        assert seen(read(house, name)) == seen(whole)
+    told = seen(whole)
+    row, child, operation = story["row"], story["child"], story["operation"]
+    assert {
+        ("task", row, "accepted"),
+        ("task", row, "discarded"),
+        ("task", child, "accepted"),
+        ("task", child, "done"),
+        ("operation", operation, "accepted"),
+        ("operation", operation, "running"),
+        ("operation", operation, "failed"),
+        ("user_event", "u_1.1", "operation.updated"),
+    } <= set(told)
+    assert [entry.at for entry in whole] == sorted(entry.at for entry in whole)
+    assert len(told) == len(set(told))
+    assert "outbox.discard" in {what for _, _, what in told}
+
+
+def test_details_say_how_often_and_why(house: Resources, story: dict[str, str]) -> None:
+    mine = [entry for entry in read(house, story["row"]) if entry.id == story["row"]]
+    (dead,) = [entry for entry in mine if entry.what == "dead"]
+
+    assert dead.detail == {
+        "attempts": 1,
+        "sends": 1,
+        "deaths": 0,
+        "last_error": "WeChatRefused 40003",
+        "task_id": f"{story['row']}.1",
+    }
+
+
+def test_a_user_event_leads_to_its_cause(
+    house: Resources, story: dict[str, str]
+) -> None:
+    entries = read(house, "u_1.1")
+
+    assert ("task", story["row"], "dead") in seen(entries)
+    assert ("user_event", "u_1.1", "operation.updated") in seen(entries)
+
+
+def test_work_about_an_order_is_found_by_the_order(house: Resources) -> None:
+    with house.database.unit_of_work() as work:
+        row_id = work.enqueue("tasks.orders.confirm_order", "or_17")
+
+    assert seen(read(house, "or_17")) == [("task", row_id, "accepted")]
+
+
+def test_a_notification_shows_what_wechat_answered(house: Resources) -> None:
+    name, attempt = new_id("nt"), new_id("na")
+    with house.database.unit_of_work() as work:
+        row_id = work.enqueue("tasks.notifications.send_notification", name)
+        now = database_now(work.session)
+        work.session.add(
+            Notification(
+                id=name, app_id="app", user_id="u_1", template_key="order_update",
+                content_hash="x", data_sealed=b"13800138000", state="failed",
+                page="pages/13800138000",
+                send_at=now, errcode=43101, busy_answers=0, request_id=None,
+                created_at=now, updated_at=now + 5,
+            )
+        )  # fmt: skip
+        work.session.add(
+            NotificationAttempt(
+                id=attempt, notification_id=name, outbox_id=row_id, at=now + 3,
+                outcome="failed", errcode=43101,
+            )
+        )  # fmt: skip
+
+    for asked in (name, row_id):
+        entries = read(house, asked)
+        assert {
+            ("task", row_id, "accepted"),
+            ("notification", name, "created"),
+            ("wechat", attempt, "failed"),
+            ("notification", name, "failed"),
+        } == set(seen(entries))
+        assert "13800138000" not in str(entries)
+    (answer,) = [entry for entry in entries if entry.kind == "wechat"]
+    assert answer.detail["errcode"] == 43101
+
+
+def test_a_login_is_found_by_its_session_and_the_other_way(house: Resources) -> None:
+    entry = make_login(house)
+    with house.database.unit_of_work() as work:
+        record_logins(work.session, [entry], lambda _: [])
+
+    for asked in (entry.id, entry.session_id):
+        entries = read(house, asked)
+        kinds = {(kind, what) for kind, _, what in seen(entries)}
+        assert {
+            ("login", "logged in"),
+            ("session", "opened"),
+            ("event", "accepted"),
+            ("user_event", "login.enriched"),
+        } <= kinds
+        assert "127.0.0.1" not in str(entries)
+        assert "iPhone" not in str(entries)
+
+
+def test_a_published_event_shows_what_the_user_was_told(house: Resources) -> None:
+    with house.database.unit_of_work() as work:
+        work.publish(Event(EventType.PROFILE_UPDATED, "u_1", {"nickname": "小明"}))
+    with house.database.read() as session:
+        row_id = session.scalar(sa.select(Outbox.id))
+    assert row_id is not None
+
+    entries = read(house, row_id)
+
+    assert ("user_event", "u_1.1", "profile.updated") in seen(entries)
+    assert "小明" not in str(entries)
+
+
+def test_nobody_elses_work_is_told(house: Resources, story: dict[str, str]) -> None:
+    with house.database.unit_of_work() as work:
+        other = work.enqueue("tasks.profile.warm_user_cache", "u_1")
+
+    assert other not in {entry.id for entry in read(house, story["row"])}
+    assert other in {entry.id for entry in read(house, "u_1")}
+
+
+def test_an_unknown_id_is_not_found(house: Resources, story: dict[str, str]) -> None:
+    for name in ("ob_nobody", "ob_nobody.1", "u_1.99", "x", "%", "0" * 300):
+        with pytest.raises(NotFound):
+            read(house, name)
+
+
+def test_a_busy_id_is_cut_short(house: Resources) -> None:
+    with house.database.unit_of_work() as work:
+        for _ in range(MOST_ROWS + 20):
+            work.enqueue("tasks.orders.confirm_order", "or_1")
+
+    timeline = TimelineService(house.database).read("or_1")
+
+    assert timeline.truncated
+    assert len(timeline.entries) <= 500

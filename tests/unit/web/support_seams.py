@@ -1,0 +1,107 @@
+"""The support view in memory: one dead row, one timeline, an empty house."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import msgspec
+
+from models.errors import NotFound
+from models.outbox_item import OutboxItem
+from models.timeline import Timeline
+from models.timeline_entries import Entry
+from web.services.outbox_shapes import Discarded, OutboxPage, Replayed
+from web.services.queues import Queues
+from web.services.schedule import Schedule
+from web.services.support import Support
+
+if TYPE_CHECKING:
+    from web.services.outbox_shapes import OutboxQuery
+
+T = TypeVar("T")
+
+
+@dataclass
+class MemoryOutbox:
+    """Keeps what it was asked; knows one dead row, named ``ob_1``."""
+
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def page(self, query: OutboxQuery, cursor: str | None, limit: int) -> OutboxPage:
+        self.asked.append((query, cursor, limit))
+        return OutboxPage([outbox_item()], "1.ob_1", has_more=True)
+
+    def replay(self, row_id: str) -> OutboxItem:
+        return self._act(row_id, "ready")
+
+    def discard(self, row_id: str, reason: str) -> OutboxItem:
+        self.asked.append((reason,))
+        return self._act(row_id, "discarded")
+
+    def replay_many(
+        self, query: OutboxQuery, limit: int, per_second: float
+    ) -> Replayed:
+        self.asked.append((query, limit, per_second))
+        return Replayed(1, 0, 1000, ["ob_1"])
+
+    def discard_many(self, query: OutboxQuery, limit: int, reason: str) -> Discarded:
+        self.asked.append((query, limit, reason))
+        return Discarded(1, 0, ["ob_1"])
+
+    def _act(self, row_id: str, state: str) -> OutboxItem:
+        if row_id != "ob_1":
+            raise NotFound
+        return msgspec.structs.replace(outbox_item(), state=state)
+
+
+def outbox_item() -> OutboxItem:
+    """Return the dead row that `MemoryOutbox` knows."""
+    nothing = dict.fromkeys(
+        ("holder", "expires_at", "operation_id", "parent_id", "request_id")
+    )
+    times = dict.fromkeys(("due_at", "next_at", "created_at", "updated_at"), 1)
+    counts = {"attempts": 5, "sends": 5, "deaths": 0}
+    return msgspec.convert(
+        {
+            **nothing, **times, **counts,
+            "id": "ob_1", "kind": "task", "name": "tasks.profile.warm_user_cache",
+            "lane": "sync", "state": "dead", "last_error": "WeChatBusy -1",
+            "subject_id": "u_one",
+        },
+        OutboxItem,
+    )  # fmt: skip
+
+
+@dataclass
+class Overview(Generic[T]):
+    """A view with one answer."""
+
+    answer: T
+
+    def read(self) -> T:
+        return self.answer
+
+
+QUEUES = Queues([], away=["redis"])
+SCHEDULE = Schedule([])
+
+
+class MemoryTimeline:
+    """Knows one id."""
+
+    def read(self, name: str) -> Timeline:
+        if name != "ob_1.2":
+            raise NotFound
+        entry = Entry(1, "task", "ob_1", "accepted", {})
+        return Timeline(name, [entry], truncated=False)
+
+
+def memory_support(outbox: MemoryOutbox) -> Support:
+    """Return the support view around ``outbox``."""
+    return Support(
+        outbox=outbox,
+        queues=Overview(QUEUES),
+        schedule=Overview(SCHEDULE),
+        timeline=MemoryTimeline(),
+    )

@@ -1,0 +1,72 @@
+"""What the clock did and does next, for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from models.schedule_support import list_jobs
+
+if TYPE_CHECKING:
+    from models.database import Database
+    from models.schedule import ScheduleSlot
+    from models.schedule_support import JobView
+
+
+class Run(msgspec.Struct):
+    """One slot that ran or runs; its outbox row leads to the timeline."""
+
+    due: int
+    state: str
+    taken_at: int
+    finished_at: int | None
+    outbox_id: str | None
+
+
+class JobLine(msgspec.Struct, kw_only=True):
+    """One job; times are epoch milliseconds. ``next_due`` in the past waits."""
+
+    job: str
+    task: str
+    every_s: int
+    catch_up: str
+    next_due: int
+    last: Run | None
+    missed_24h: int
+    failed_24h: int
+
+
+class Schedule(msgspec.Struct):
+    """Every job of the clock."""
+
+    items: list[JobLine]
+
+
+class ScheduleService:
+    """The clock for people; raises `DatabaseUnavailable` when SQL is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self) -> Schedule:
+        """Return every job with its next and last run."""
+        with self._database.read() as session:
+            return Schedule([_line(view) for view in list_jobs(session)])
+
+
+def _line(view: JobView) -> JobLine:
+    return JobLine(
+        job=view.job.name,
+        task=view.job.task,
+        every_s=view.job.every_s,
+        catch_up=view.job.catch_up.value,
+        next_due=view.next_due,
+        last=None if view.last is None else _run(view.last),
+        missed_24h=view.missed_24h,
+        failed_24h=view.failed_24h,
+    )
+
+
+def _run(slot: ScheduleSlot) -> Run:
+    return Run(slot.due, slot.state, slot.taken_at, slot.finished_at, slot.outbox_id)

@@ -1,0 +1,27 @@
+"""Opens what `web/services/support.py` promises, over the stores of this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from web.services.outbox import OutboxService
+from web.services.queues import QueueService
+from web.services.schedule import ScheduleService
+from web.services.support import Support
+from web.services.timeline import TimelineService
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database
+    from models.stores.container import Stores
+
+
+def open_support(settings: Settings, stores: Stores, database: Database) -> Support:
+    """Return the support view of this process; nothing is asked of a store yet."""
+    prefix = f"{settings.redis.prefix}:{settings.env}:"
+    return Support(
+        outbox=OutboxService(database, settings.journal),
+        queues=QueueService(database, stores, prefix),
+        schedule=ScheduleService(database),
+        timeline=TimelineService(database),
+    )
