@@ -10,7 +10,7 @@ DEV_LOCK := requirements-dev.lock
 export SKIP_EXTERNAL
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo doctor test lint check bench lock env-example clean
+.PHONY: help run demo doctor test lint check bench drill lock env-example clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -29,7 +29,7 @@ doctor: ## say in plain words what is wrong with settings, stores and WeChat
 
 test: ## run every test tier with real Redis and MariaDB (SKIP_EXTERNAL=1 without)
 	@$(ENVIRONMENT) $(DEV_LOCK)
-	@if [ "$$SKIP_EXTERNAL" != 1 ]; then $(PYTHON) -m config.dev.apt redis-server mariadbd; fi
+	@if [ "$$SKIP_EXTERNAL" != 1 ]; then $(PYTHON) -m config.dev.apt redis-server mariadbd faketime; fi
 	@exec $(BIN)/python -m pytest -p config.dev.tiers $(PYTEST_ARGS)
 
 lint: ## ruff, format, types, layers
@@ -46,6 +46,11 @@ bench: ## measure requests, logins and enrichment against bare Flask
 	@$(ENVIRONMENT) $(DEV_LOCK)
 	@$(PYTHON) -m config.dev.apt wrk
 	@exec $(BIN)/python -m tests.bench $(BENCH_ARGS)
+
+drill: ## break it on purpose and write docs/resilience-report.md (20 minutes)
+	@$(ENVIRONMENT) $(DEV_LOCK)
+	@$(PYTHON) -m config.dev.apt redis-server mariadbd faketime
+	@exec $(BIN)/python -m tests.faults $(DRILL_ARGS)
 
 lock: ## pin requirements*.in anew, with hashes (needs uv)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock requirements.in

@@ -1,7 +1,8 @@
 """Install Debian packages where that is allowed; standard library only.
 
 `python3 -m config.dev.apt NAME…` installs the named programs' packages if a program
-is missing. Used by `make test` (Redis, MariaDB) and `make bench` (wrk).
+is missing. Used by `make test` and `make drill` (Redis, MariaDB, faketime) and by
+`make bench` (wrk).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 PACKAGES = {
     "redis-server": "redis-server",
     "mariadbd": "mariadb-server",
+    "faketime": "faketime",
     "wrk": "wrk",
 }
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")

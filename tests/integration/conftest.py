@@ -14,7 +14,7 @@ from tests.integration.message_house import HASTE as QUICKLY
 from tests.integration.message_house import MessageHouse
 from tests.servers.fixtures import require
 from tests.servers.mariadb_server import MariaDbServer, find_mariadb
-from tests.servers.proxy import CuttingProxy
+from tests.servers.proxy import FaultProxy
 from tests.servers.redis_server import find_redis
 from tests.servers.stack import Stack, standing
 from web.services.notifications import NotificationService
@@ -72,7 +72,7 @@ def pipeline(
     if request.param == "mariadb":
         url = request.getfixturevalue("own_mariadb").create("pipeline")
     stack = Stack(tmp_path_factory.mktemp("pipeline"), url, **HASTE)
-    proxy = CuttingProxy(stack.redis.port, b"enrich_logins")
+    proxy = FaultProxy(stack.redis.port, b"enrich_logins")
     stack.variables["BROKER_URL"] = f"redis://127.0.0.1:{proxy.port}/0"
     stack.proxy = proxy
     with standing(stack, "wechat", "web", "relay", "worker"):

@@ -1,7 +1,7 @@
 """A private MariaDB in a temporary folder, one database per asking test module.
 
-Durability is off: these data die with the test. Everything else is as production
-asks (utf8mb4, strict mode).
+Durability is off unless asked for: these data die with the test. Everything else is as
+production asks (utf8mb4, strict mode).
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ def find_mariadb(program: str) -> str:
 class MariaDbServer:
     """One MariaDB of our own, reached over loopback TCP as user ``kuaida``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        """``durable`` for drills that kill it: a commit must outlive the process."""
         self.folder = folder
         self.port = free_port()
+        self._flush = 1 if durable else 0
         self.process = LocalProcess(self._command(), log=folder / "mariadb.log")
 
     def _command(self) -> list[str]:
@@ -53,7 +55,7 @@ class MariaDbServer:
             "--bind-address=127.0.0.1",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_unicode_ci",
-            "--innodb-flush-log-at-trx-commit=0",
+            f"--innodb-flush-log-at-trx-commit={self._flush}",
             "--innodb-buffer-pool-size=64M",
             "--max-connections=200",
         ]
@@ -68,6 +70,8 @@ class MariaDbServer:
         fresh = not (self.folder / "data").exists()
         if fresh:
             self._install()
+        # A killed server leaves its socket behind; ours is the one it makes now.
+        (self.folder / "s").unlink(missing_ok=True)
         self.process.start()
         self.process.wait_ready(self._listens, within_s=30)
         if fresh:

@@ -1,4 +1,4 @@
-"""A private Redis: the bundled binary or the system's, on a free port, no files kept.
+"""A private Redis: the bundled binary or the system's, on a free port.
 
 The fixtures of `tests.conftest`, the e2e tier and the bench start it; the models are
 reached through its ``url`` only.
@@ -30,10 +30,14 @@ def find_redis() -> str:
 
 
 class RedisServer:
-    """One Redis of our own; `stop` and `start` keep the port."""
+    """One Redis of our own; `stop` and `start` keep the port.
 
-    def __init__(self, folder: Path) -> None:
+    No files are kept unless ``options`` (as in redis.conf) say so.
+    """
+
+    def __init__(self, folder: Path, **options: str) -> None:
         self.folder = folder
+        self.options = options
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.process = LocalProcess(self._command(), log=folder / "redis.log")
@@ -46,6 +50,7 @@ class RedisServer:
             "appendonly": "no",
             "dir": str(self.folder),
             "maxmemory-policy": "noeviction",
+            **{name.replace("_", "-"): value for name, value in self.options.items()},
         }
         flat = [word for key, value in options.items() for word in (f"--{key}", value)]
         return [find_redis(), *flat]
@@ -73,5 +78,5 @@ class RedisServer:
             client.flushall()
 
     def stop(self) -> None:
-        """Stop it; the keys are gone."""
+        """Stop it; without an append-only file the keys are gone."""
         self.process.stop()

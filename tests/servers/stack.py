@@ -18,7 +18,7 @@ from config.dev.procfile import read_procfile
 from config.secrets import ensure_secrets
 from tests.servers.http import call
 from tests.servers.process import LocalProcess, free_port, port_answers, wait_until
-from tests.servers.proxy import CuttingProxy
+from tests.servers.proxy import FaultProxy
 from tests.servers.redis_server import RedisServer
 from tests.servers.schema import migrate
 from tests.servers.wechat import WeChatControl
@@ -58,7 +58,7 @@ class Stack:
         self.ports = {name: free_port() for name in ("web", "ops", "wechat", "flower")}
         self.variables = variables
         self.running: dict[str, LocalProcess] = {}
-        self.proxy: CuttingProxy | None = None
+        self.proxy: FaultProxy | None = None
         self.lines = read_procfile(ROOT / "Procfile")
 
     @property

@@ -1,0 +1,64 @@
+"""P1: kill -9 worker processes at work; each accepted piece happens once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from config.clock import monotonic, sleep
+from tests.faults.checker import check
+from tests.faults.drill import Drill, Findings
+from tests.faults.drill_tasks import COUNT
+from tests.faults.kills import Killer
+from tests.faults.loads.floods import flood
+from tests.faults.loads.load import Load
+from tests.faults.loads.logins import Logins
+from tests.faults.loads.patches import Patches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.faults.ground import Ground
+
+LATE_S = 120
+VICTIMS = ("child", "main", "child", "group")
+
+
+def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
+    """Flood, kill in turn while work is in flight, then compare."""
+    killer, start = Killer(ground), monotonic()
+    patches, logins = Patches(ground), Logins(ground)
+    with Load(patches, rate=10) as patched, Load(logins, rate=5):
+        left, kills = counts["tasks"], counts["kills"]
+        for number in range(kills):
+            share = left // (kills - number)
+            flood(ground, COUNT, share, payload="8")
+            left -= share
+            sleep(ground.random.uniform(0.2, 0.6))
+            killer.kill(VICTIMS[number % len(VICTIMS)])
+    busy = monotonic() - start
+    drained = ground.wait_finished(LATE_S + 30)
+    verdict = check(ground, hits=killer.hits, late_after_s=LATE_S)
+    findings.judge(verdict, late_after_s=LATE_S)
+    findings.expect(drained is not None, "work is still open")
+    enough = counts["kills"] * 4 // 5
+    findings.expect(verdict.hits >= enough, f"only {verdict.hits} kills hit work")
+    findings.figures.update(
+        tasks=counts["tasks"],
+        kills=counts["kills"],
+        hits=verdict.hits,
+        killing_s=round(busy),
+        final_after_last_kill_s=None if drained is None else round(drained, 1),
+        patches_accepted=f"{patched.tally.accepted}/{len(patched.tally.seen)}",
+    )
+
+
+DRILL = Drill(
+    name="worker-kills",
+    promise="P1",
+    does="kill -9 child, main process and whole worker in turn, each aimed at a moment "
+    "when it holds a row; profile changes and logins go on meanwhile",
+    rule="0 lost, 0 doubled, 4 of 5 kills hit work in flight, all final within 120 s",
+    run=run,
+    full={"tasks": 5000, "kills": 50},
+    settings={"WORKER_CONCURRENCY": "4"},
+)

@@ -1,0 +1,87 @@
+"""Kill workers at work: main and child in turn, and only while they hold a row.
+
+A kill that hits nobody in flight proves nothing, so the victim is frozen first and
+killed when the table shows rows it holds; otherwise it goes on and is tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from config.clock import monotonic, now_ms, sleep
+from tests.servers.house import House
+
+if TYPE_CHECKING:
+    from tests.faults.ground import Ground
+
+# A worker that was just started holds nothing for about three seconds.
+AIM_S = 8.0
+# Longer than a counting task takes: what is still held then is held by the frozen.
+SETTLE_S = 0.12
+HELD = (
+    "SELECT id FROM outbox WHERE state = 'sent' AND holder_fence IS NOT NULL "
+    "AND updated_at < :before"
+)
+
+
+class Hit(NamedTuple):
+    """One kill at ``at`` (epoch ms) and the rows its victim held."""
+
+    at: int
+    victim: str
+    rows: tuple[str, ...]
+
+
+class Killer:
+    """Kills processes of one worker and remembers what each kill hit."""
+
+    def __init__(self, ground: Ground, name: str = "worker") -> None:
+        self._ground = ground
+        self._name = name
+        self.hits: list[Hit] = []
+        # Held by an earlier victim and not begun again yet.
+        self._seen: set[str] = set()
+
+    def kill(self, victim: str) -> Hit:
+        """Kill a ``child``, the ``main`` process alone, or the whole ``group``."""
+        until = monotonic() + AIM_S
+        while True:
+            frozen = self._aim(victim)
+            rows = self._freeze(frozen)
+            if rows or monotonic() > until:
+                break
+            self._send(frozen, signal.SIGCONT)
+            sleep(self._ground.random.uniform(0.01, 0.06))
+        main = self._ground.stack.running[self._name].pid
+        self._send([main] if victim == "main" else frozen, signal.SIGKILL)
+        hit = Hit(now_ms(), victim, tuple(sorted(rows)))
+        # Children that outlive their main process end by themselves, work done.
+        self._send(frozen, signal.SIGCONT)
+        self._seen |= rows
+        self.hits.append(hit)
+        if victim != "child":
+            self._ground.restart(self._name, group=victim == "group")
+        return hit
+
+    def _aim(self, victim: str) -> list[int]:
+        main = self._ground.stack.running[self._name].pid
+        children = House.children(main)
+        if victim == "child" and children:
+            return [self._ground.random.choice(children)]
+        return [main, *children]
+
+    def _freeze(self, pids: list[int]) -> set[str]:
+        self._send(pids, signal.SIGSTOP)
+        before = now_ms()
+        sleep(SETTLE_S)
+        held = {row["id"] for row in self._ground.sql(HELD, before=before)}
+        return held - self._seen
+
+    @staticmethod
+    def _send(pids: list[int], number: signal.Signals) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
