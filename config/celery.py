@@ -41,7 +41,7 @@ def transport_options(settings: Settings) -> dict[str, object]:
     return {
         "visibility_timeout": celery.visibility_timeout_s,
         # Redis takes the shortest timeout of all apps that share a key space.
-        "global_keyprefix": f"{settings.redis.prefix}:{settings.env}:",
+        "global_keyprefix": settings.broker_prefix,
         "socket_timeout": celery.broker_timeout_s,
         "socket_connect_timeout": celery.broker_connect_timeout_s,
         "socket_keepalive": True,
@@ -114,7 +114,8 @@ def _worker_options(settings: Settings) -> dict[str, object]:
         "worker_max_tasks_per_child": celery.max_tasks_per_child,
         "worker_max_memory_per_child": celery.max_child_memory_kb,
         "worker_soft_shutdown_timeout": celery.soft_shutdown_s,
-        "worker_enable_soft_shutdown_on_idle": True,
+        # For SIGQUIT alone; SIGTERM goes by `workers/graceful_stop.py`.
+        "worker_enable_soft_shutdown_on_idle": False,
         # Stated because Celery announces another default; a finished effect is
         # recognised by its row, so running on is safe and cancelling is waste.
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -12,10 +12,12 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, values
 
+from config.queues import Queue
+
 # An underscore would split the file names that prometheus_client reads back.
 _HOST: Final = socket.gethostname().replace("_", "-")
 
-# Asked for at every count; a process meets its own pid and those of its children.
+# Asked for at every count; a process meets its own pid and that of its parent.
 _LABELS: Final[dict[int, str]] = {}
 
 
@@ -24,10 +26,13 @@ def process_label(pid: int | None = None) -> str:
 
     Containers share the folder and all begin with the same pids.
     """
-    asked = pid or os.getpid()
-    label = _LABELS.get(asked)
+    if pid is not None:
+        # Not kept: children come and go as long as their parent lives.
+        return f"{_HOST}-{pid}"
+    own = os.getpid()
+    label = _LABELS.get(own)
     if label is None:
-        label = _LABELS[asked] = f"{_HOST}-{asked}"
+        label = _LABELS[own] = f"{_HOST}-{own}"
     return label
 
 
@@ -171,6 +176,14 @@ TASK_RUNS: Final = Counter(
 TASK_SECONDS: Final = Histogram(
     "kuaida_task_seconds", "Time of a task run.", ("task",), buckets=_TASK_BUCKETS
 )
+WORKER_REPLACED: Final = Counter(
+    "kuaida_worker_replaced",
+    "Workers that heard nothing while work waited.",
+    ("queue",),
+)
+WORK_STOPPED: Final = Counter(
+    "kuaida_work_stopped", "Stops of a worker that had to break off running work."
+)
 WORKER_REFUSED: Final = Counter(
     "kuaida_worker_refused", "Messages that are none of ours, by reason.", ("reason",)
 )
@@ -201,4 +214,6 @@ for _outcome in ("first", "joined", "replayed", "refused"):
 for _journal in ("logins", "outbox"):
     for _counter in (RELAY_SENT, RELAY_RESENT):
         _counter.labels(_journal)
+for _queue in Queue:
+    WORKER_REPLACED.labels(_queue.value)
 NOTIFICATIONS.labels("unknown", "timeout")

@@ -58,6 +58,11 @@ class Settings(BaseModel):
         return self.env == "production"
 
     @property
+    def broker_prefix(self) -> str:
+        """What stands before a queue's name in the broker."""
+        return f"{self.redis.prefix}:{self.env}:"
+
+    @property
     def run_dir(self) -> Path:
         """Folder of process ids, heartbeats and the ready mark."""
         return self.var_dir / "run"

@@ -183,7 +183,16 @@ class CelerySettings(SettingGroup):
         20.0,
         alias="SOFT_SHUTDOWN_S",
         ge=0,
-        description="Seconds a task may run on before a cold stop puts it back.",
+        description="Seconds a running task has to finish when its worker is told to "
+        "stop; then its work goes back. `make run` shortens it to its own grace.",
+    )
+    probe_s: float = Field(
+        40.0,
+        alias="WORKER_PROBE_S",
+        ge=10,
+        le=50,
+        description="Seconds a worker may hear nothing while work waits in its queues; "
+        "then it is replaced. Above the 30 s Celery may pause between reconnects.",
     )
     lost_retries: int = Field(
         3,

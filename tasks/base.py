@@ -42,6 +42,7 @@ from models.outbox_lease import (
 from tasks.app import Resources, resources
 from tasks.failures import cause_of, is_transient
 from tasks.retries import retry_wait_ms
+from tasks.stopping import Stopped, stopping
 
 if TYPE_CHECKING:
     AnyTask = Task[Any, Any]
@@ -169,6 +170,7 @@ class Work:
         Cheap to call often: it looks into SQL at most once in `CHECKPOINT_S`. Raises
         `Overtaken` after a cancel, and `WorkExpired` after the deadline.
         """
+        stopping.check()
         now = monotonic()
         if now - self._looked_at < self.resources.settings.journal.checkpoint_s:
             return
@@ -239,10 +241,7 @@ class OutboxTask(HouseTask):
     def _attempt(self, work: Work) -> str:
         outcome, cause = "done", ""
         try:
-            self.run(work)
-            if not work.finished:
-                work.finish()
-            outcome = work.outcome
+            outcome = self._run_body(work)
         except Overtaken:
             outcome = self._overtaken(work)
         except WorkCancelled:
@@ -258,6 +257,16 @@ class OutboxTask(HouseTask):
             raise WorkDead(cause)
         return outcome
 
+    def _run_body(self, work: Work) -> str:
+        try:
+            with stopping.breakable():
+                self.run(work)
+                if not work.finished:
+                    work.finish()
+        except Stopped:
+            return self._hand_back(work)
+        return work.outcome
+
     def _overtaken(self, work: Work) -> str:
         with work.resources.database.read() as session:
             state = find_state(session, work.outbox_id)
@@ -270,6 +279,13 @@ class OutboxTask(HouseTask):
             log.warning("late copy refused", attempt=work.attempts)
             return "overtaken"
         return "cancelled" if state in ("cancelled", "discarded") else "doubled"
+
+    def _hand_back(self, work: Work) -> str:
+        log.warning("task stopped with its process", attempt=work.attempts)
+        with work.resources.database.unit_of_work() as uow:
+            work.give_back(uow, 0, "its process was told to end")
+            uow.wakes_relay = True
+        return "stopped"
 
     def _expire(self, work: Work) -> str:
         with work.resources.database.unit_of_work() as uow:

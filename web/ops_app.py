@@ -55,8 +55,7 @@ def create_ops_app(
     add_docs(app, (*PUBLIC_ROUTES, *ADMIN_ROUTES))
     stores = PerProcess(lambda: open_stores(settings))
     database = PerProcess(lambda: open_database(settings))
-    queue_prefix = f"{settings.redis.prefix}:{settings.env}:"
-    Exposition(app, JournalCollector(stores, database, queue_prefix))
+    Exposition(app, JournalCollector(stores, database, settings.broker_prefix))
     heartbeat = settings.run_dir / RELAY_HEARTBEAT
     add_readiness(app, Readiness(stores, database, heartbeat))
     return app

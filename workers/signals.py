@@ -17,7 +17,9 @@ from config.logging import configure_logging, get_logger
 from config.metrics import WORKER_REFUSED, process_label
 from config.settings import Settings
 from tasks.app import after_fork
+from workers.graceful_stop import GracefulStop, allow_break_off
 from workers.health import heartbeat_path, touch_heartbeat
+from workers.watchdog import Watchdog, watch
 
 # The commands that run without a name of their own.
 NAMED = ("beat", "flower")
@@ -39,6 +41,8 @@ class ProcessHooks:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.process = next((name for name in NAMED if name in sys.argv), "worker")
+        self._stop: GracefulStop | None = None
+        self._watchdog: Watchdog | None = None
 
     def connect(self) -> None:
         """Set up logs and connect every receiver; the signals keep them alive."""
@@ -48,7 +52,8 @@ class ProcessHooks:
             (signals.setup_logging, self.on_logging),
             (signals.worker_process_init, self.on_child_start),
             (signals.worker_process_shutdown, self.on_child_end),
-            (signals.worker_ready, self.on_heartbeat),
+            (signals.worker_ready, self.on_ready),
+            (signals.worker_shutting_down, self.on_stopping),
             (signals.heartbeat_sent, self.on_heartbeat),
             (signals.task_unknown, self.on_unknown),
             (signals.task_rejected, self.on_rejected),
@@ -70,10 +75,27 @@ class ProcessHooks:
         configure_logging(self._settings, self.process)
         logging.getLogger(QUOTING_LOGGER).addFilter(keep_first_line)
 
+    def on_ready(self, sender: Any, **_: object) -> None:  # noqa: ANN401 (Celery's)
+        """Watch the worker, now that it hears; ``sender`` is its consumer."""
+        self.on_heartbeat()
+        self._stop = GracefulStop(sender.pool, self._settings.celery.soft_shutdown_s)
+        self._watchdog = watch(
+            self._settings, list(sender.app.amqp.queues.consume_from)
+        )
+        self._stop.start()
+        self._watchdog.start()
+
+    def on_stopping(self, **_: object) -> None:
+        """Give running tasks a while; called in the handler of the signal."""
+        if self._stop is not None and self._watchdog is not None:
+            self._stop.ask()
+            self._watchdog.end()
+
     def on_child_start(self, **_: object) -> None:
-        """Forget connections that belong to the parent."""
+        """Forget connections that belong to the parent; be ready to be stopped."""
         after_fork()
         self.on_logging()
+        allow_break_off()
 
     def on_child_end(self, pid: int, **_: object) -> None:
         """Free the gauges of a child that ended; its counters stay."""

@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 REDIS_START_S = 20.0
 POLL_S = 0.2
 LAST_WORDS = 12
+# Of the grace of a stop: running tasks give their work back and processes end.
+HAND_BACK_S = 4.0
 
 
 class Stack:
@@ -120,6 +122,7 @@ class Asking(threading.Thread):
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return what every process is told; a `.env` keeps working beside it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    finish_s = max(0.0, settings.runner.stop_grace_s - HAND_BACK_S)
     return os.environ | {
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
@@ -128,4 +131,5 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "WORKER_CONCURRENCY": str(settings.celery.concurrency),
         "NOTIFIER_THREADS": str(settings.celery.notifier_threads),
         "BULK_CONCURRENCY": str(settings.celery.bulk_concurrency),
+        "SOFT_SHUTDOWN_S": str(min(settings.celery.soft_shutdown_s, finish_s)),
     }
