@@ -16,6 +16,7 @@ from prometheus_client import multiprocess
 
 from config.logging import configure_logging
 from config.metrics import process_label
+from config.open_files import fitting, lift_limit
 from config.settings import load_settings
 
 # New objects before a collection; the default of 700 is a handful of requests.
@@ -50,7 +51,8 @@ workers = 1 if _ops else _http.web_processes
 # A slow phone holds a greenlet, not a thread: with threads four slow clients
 # stopped a server of four.
 worker_class = "web.server.worker.LeanWorker"
-worker_connections = _http.web_connections
+lift_limit(_http.web_connections)
+worker_connections = fitting(_http.web_connections)
 backlog = 2048
 timeout = _http.worker_timeout_s
 graceful_timeout = _http.graceful_timeout_s

@@ -43,11 +43,11 @@ class HttpSettings(SettingGroup):
         description="Processes of the public API; one per core.",
     )
     web_connections: int = Field(
-        1000,
+        8000,
         alias="WEB_CONNECTIONS",
         ge=10,
-        description="Open connections of a web process; further ones wait in the "
-        "kernel. Bounds what slow clients can hold.",
+        description="Open connections of a web process, if it may open so many files; "
+        "further ones wait in the kernel. Bounds what slow clients can hold.",
     )
     keepalive_s: int = Field(
         5,

@@ -117,19 +117,22 @@ def list_live_ids(session: SqlSession, user_id: str) -> list[str]:
     return list(session.scalars(found))
 
 
-def revoke(session: SqlSession, session_ids: Sequence[str]) -> int:
-    """Revoke the live ones of ``session_ids``; returns how many were live."""
+def revoke(session: SqlSession, session_ids: Sequence[str]) -> list[str]:
+    """Revoke the live ones of ``session_ids`` and return those, in order."""
     now = database_now(session)
-    result = session.execute(
-        update(Session)
+    live = (
+        select(Session.id)
         .where(
             Session.id.in_(session_ids),
             Session.revoked_at.is_(None),
             Session.expires_at > now,
         )
-        .values(revoked_at=now)
+        .order_by(Session.id)
+        .with_for_update()
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    ended = list(session.scalars(live))
+    session.execute(update(Session).where(Session.id.in_(ended)).values(revoked_at=now))
+    return ended
 
 
 def ensure_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 from flask import Response
-from werkzeug.datastructures import Headers
-from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.datastructures import Headers, MIMEAccept
+from werkzeug.http import HTTP_STATUS_CODES, parse_accept_header
 
 from config.clock import now_ms
 from config.metrics import HTTP_ERRORS
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from web.routes import Lines
     from web.visit import Visit
 
 JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
 MS_PER_S: Final = 1000
 _encode: Final = msgspec.json.Encoder().encode
 _STATUS_LINES: Final = {
@@ -88,11 +90,37 @@ class Answer(Response):
         return [("Content-Type", JSON), ("Content-Length", str(length))]
 
 
+class LineAnswer(Answer):
+    """An answer of lines that are not there yet; its length is nobody's to know."""
+
+    def __init__(self, lines: Lines) -> None:
+        super().__init__(200, b"")
+        self._lines = lines
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Send the head, and leave the lines to the server; it closes them."""
+        start_response(self._status, self._plain_headers())
+        if environ["REQUEST_METHOD"] == "HEAD":
+            self._lines.source.close()
+            return ()
+        return self._lines.source
+
+    def _plain_headers(self) -> list[tuple[str, str]]:
+        # nginx would gather the lines until its buffer is full.
+        own = [("Content-Type", NDJSON), ("X-Accel-Buffering", "no")]
+        return [*own, *self._lines.headers]
+
+
 class Dialect(Protocol):
     """How one app's front end wants the envelope; handlers never know which."""
 
     def success(self, visit: Visit, data: object) -> Answer:
         """Return the answer that carries ``data``."""
+
+    def stream(self, visit: Visit, lines: Lines) -> Answer:
+        """Return the answer that sends ``lines`` as they come."""
 
     def failure(self, visit: Visit, refusal: Refusal) -> Answer:
         """Return the answer that tells ``refusal``."""
@@ -104,6 +132,11 @@ class RestDialect:
     def success(self, visit: Visit, data: object) -> Answer:
         """Return the envelope around ``data`` (Struct, plain value or ``Raw``)."""
         return Answer(200, _encode(Success(data, visit.request_id, now_ms())))
+
+    def stream(self, visit: Visit, lines: Lines) -> Answer:
+        """Return the lines bare: each is a whole of its own, without an envelope."""
+        visit.streams = True
+        return LineAnswer(lines)
 
     def failure(self, visit: Visit, refusal: Refusal) -> Answer:
         """Return the error envelope with its wait, if waiting helps."""
@@ -131,6 +164,20 @@ class RestDialect:
         if problem.status == 401:  # noqa: PLR2004 -- RFC 9110 11.6.1 asks for it
             answer.headers.add("WWW-Authenticate", "Bearer")
         return answer
+
+
+def wants_lines(accept: str) -> bool:
+    """Whether an Accept header names our line format, no later than plain JSON.
+
+    Wildcards do not ask for a stream: most clients send one with every request.
+    """
+    if NDJSON not in accept.lower():
+        return False
+    wanted = {
+        name.partition(";")[0].rstrip().lower(): quality
+        for name, quality in parse_accept_header(accept, MIMEAccept)
+    }
+    return 0 < wanted.get(NDJSON, 0) >= wanted.get(JSON, 0)
 
 
 REST: Final[Dialect] = RestDialect()

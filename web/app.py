@@ -15,6 +15,8 @@ from web.dispatch import Dispatcher, install_error_handlers, refuse
 from web.errors import is_final
 from web.lean_flask import LeanFlask
 from web.middleware import Door
+from web.services.event_hub import EventHub
+from web.services.events import EventService
 from web.services.idempotency import AnswerBook
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
@@ -24,7 +26,7 @@ from web.services.profile import ProfileService
 from web.services.roster import Services
 from web.services.sessions import SessionService
 from web.services.support_desk import open_support
-from web.views import auth, hello, me
+from web.views import auth, events, hello, me
 from wechat.gateway import open_gateway
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ PUBLIC_ROUTES: Final[Sequence[Route]] = (
     *hello.ROUTES.routes,
     *auth.ROUTES.routes,
     *me.ROUTES.routes,
+    *events.ROUTES.routes,
 )
 
 
@@ -63,12 +66,14 @@ def open_services(settings: Settings) -> Services:
     stores = open_stores(settings)
     database = open_database(settings, stores)
     gateway = open_gateway(settings, stores)
+    hub = EventHub(settings, stores.event_stream, database)
     return Services(
         admission=stores.admission,
         local_buckets=LocalBuckets(settings.limits),
         login=LoginService(settings, stores, database, gateway),
         sessions=SessionService(settings, stores, database),
         profiles=ProfileService(database, stores.users),
+        events=EventService(settings, hub, database),
         support=open_support(settings, stores, database),
         answers=AnswerBook(database, keeps=is_final),
         notifications=NotificationService(settings, stores, database),

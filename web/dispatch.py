@@ -15,12 +15,14 @@ from config.logging import get_logger
 from models.errors import RedisUnavailable, Unauthenticated
 from models.stores.admission import Admission
 from models.stores.admission import Caller as LimitCaller
-from web.answers import REST
+from web.answers import REST, wants_lines
 from web.errors import refusal_of
 from web.idempotency import VARIABLE, answer_once, read_once
 from web.request_body import read_body
-from web.routes import Auth, Call, Limit
+from web.routes import Auth, Call, Limit, Lines
+from web.server.environ import LINE_KEY
 from web.services.caller import Caller
+from web.services.listeners import QUIET_LINE
 from web.strict_json import parse_object
 from web.validation import read_query, read_struct
 from web.visit import visit_of
@@ -82,12 +84,18 @@ class Dispatcher:
                 self._admit(spec.limit, visit, identity)
             arguments, body = self._arguments(route, environ)
             call = Call(visit, _caller(visit), self._services, identity)
-            key = environ.get(VARIABLE) if spec.idempotent else None
-            if key is None:
-                return REST.success(visit, handler(call, *arguments, **path))
-            call.once = read_once(key, route, call, (path, body), keep_s)
+            if spec.line is not None:
+                call.line = environ.get(LINE_KEY, QUIET_LINE)
+                call.wants_lines = wants_lines(environ.get("HTTP_ACCEPT", ""))
             produce = partial(handler, call, *arguments, **path)
-            return REST.success(visit, answer_once(call, call.once, produce))
+            key = environ.get(VARIABLE) if spec.idempotent else None
+            if key is not None:
+                call.once = read_once(key, route, call, (path, body), keep_s)
+                return REST.success(visit, answer_once(call, call.once, produce))
+            made = produce()
+            if isinstance(made, Lines):
+                return REST.stream(visit, made)
+            return REST.success(visit, made)
 
         return view
 

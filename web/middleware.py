@@ -20,7 +20,7 @@ from web.server.requests import REFUSED_KEY
 from web.visit import ENVIRON_KEY, Visit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from config.settings import Settings
 
@@ -75,12 +75,16 @@ class Door:
 
         try:
             self._check(environ, visit)
-            return self._app(environ, start)
+            body = self._app(environ, start)
         except Exception as error:  # noqa: BLE001 -- the last resort of the house
-            return self._refuse(error, visit)(environ, start)
+            body = self._refuse(error, visit)(environ, start)
         finally:
-            self._note(visit, status)
+            if not visit.streams:
+                self._note(visit, status)
             clear_context()
+        if visit.streams:
+            return NotedAtEnd(body, visit, lambda: self._note(visit, status))
+        return body
 
     def _open_visit(self, environ: Environ) -> Visit:
         given = environ.get("HTTP_X_REQUEST_ID", "")
@@ -116,7 +120,8 @@ class Door:
 
     def _note(self, visit: Visit, status: int) -> None:
         seconds = monotonic() - visit.started
-        self._metrics.count(visit.route, visit.method, status, seconds)
+        worked = seconds - visit.waited_s
+        self._metrics.count(visit.route, visit.method, status, worked)
         facts: dict[str, str | int | float] = {
             # Two texts of the client's; the route is our own template.
             "request_id": scrub(visit.request_id),
@@ -131,6 +136,31 @@ class Door:
         if visit.reason:
             facts["reason"] = visit.reason
         _log.info("request", facts)
+
+
+class NotedAtEnd:
+    """A body that is noted when the server closes it: then its length is known."""
+
+    def __init__(
+        self, body: Iterable[bytes], visit: Visit, note: Callable[[], None]
+    ) -> None:
+        self._body = body
+        self._visit = visit
+        self._note = note
+        self._began = monotonic()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """Close the body and write the request down."""
+        try:
+            close = getattr(self._body, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._visit.waited_s += monotonic() - self._began
+            self._note()
 
 
 def new_request_id() -> str:

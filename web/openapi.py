@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from web.answers import JSON, Failure
+from web.answers import JSON, NDJSON, Failure
 from web.errors import PROBLEMS
 from web.idempotency import HEADER, REPLAYED
 from web.routes import Auth, Limit
@@ -103,7 +103,8 @@ def reasons_of(route: Route) -> list[str]:
 
 def _shapes(route: Route) -> Iterable[type[msgspec.Struct]]:
     spec = route.spec
-    return (shape for shape in (spec.answer, spec.body, spec.query) if shape)
+    shapes = (spec.answer, spec.body, spec.query, spec.line)
+    return (shape for shape in shapes if shape)
 
 
 def _operation(route: Route) -> Json:
@@ -184,8 +185,15 @@ def _success(route: Route) -> Json:
         "headers": _headers(
             "X-Request-Id", *_limit_headers(route), *_replay_headers(route)
         ),
-        "content": {JSON: {"schema": schema}},
+        "content": {JSON: {"schema": schema}, **_lines(route)},
     }
+
+
+def _lines(route: Route) -> Json:
+    line = route.spec.line
+    return (
+        {NDJSON: {"schema": {"$ref": REF.format(name=line.__name__)}}} if line else {}
+    )
 
 
 def _failures(route: Route) -> dict[str, Json]:

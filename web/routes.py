@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
+
+from config.clock import monotonic
+from web.services.listeners import QUIET_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import msgspec
 
     from config.process_settings import HttpSettings
     from models.idempotency import Once
     from web.services.caller import Caller, Claims
+    from web.services.listeners import Line
     from web.services.roster import Services
     from web.visit import Visit
 
@@ -52,12 +57,15 @@ class Spec:
     ``reasons`` names the refusals of its service; those of validation, tokens and
     limits follow from the other fields. ``idempotent`` routes keep their answer under
     an Idempotency-Key: hand ``call.once`` to the transaction that has the effect.
+    ``line`` is the shape of one line where clients may ask for a stream of lines
+    instead of one answer.
     """
 
     summary: str
     answer: type[msgspec.Struct]
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
+    line: type[msgspec.Struct] | None = None
     auth: Auth = Auth.USER
     limit: Limit = Limit.READ
     body_limit: int | None = None
@@ -86,15 +94,38 @@ class Route:
         return f"{self.tag}_{self.handler.__name__}"
 
 
+class LineSource(Protocol):
+    """Lines as they come, encoded, each with its end; closed once, whatever happens."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the iterator of the lines."""
+
+    def close(self) -> None:
+        """Let go of what the lines come from."""
+
+
+class Lines(NamedTuple):
+    """What a handler answers with to stream, and headers that say more of it."""
+
+    source: LineSource
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(slots=True)
 class Call:
-    """What a handler gets beside its body: who asks, and the services to ask."""
+    """What a handler gets beside its body: who asks, and the services to ask.
+
+    ``wants_lines`` is only ever true where the `Spec` has a ``line``; ``line`` is
+    then, as for long polls, the connection to the client.
+    """
 
     visit: Visit
     caller: Caller
     open_services: Callable[[], Services]
     identity: Claims | None = None
     once: Once | None = None
+    wants_lines: bool = False
+    line: Line = QUIET_LINE
 
     @property
     def services(self) -> Services:
@@ -107,6 +138,15 @@ class Call:
         if self.identity is None:
             raise RuntimeError(self.visit.route)
         return self.identity
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Do not count what happens inside as time to answer: it was asked for."""
+        began = monotonic()
+        try:
+            yield
+        finally:
+            self.visit.waited_s += monotonic() - began
 
 
 @dataclass(slots=True)

@@ -17,7 +17,11 @@ UNMATCHED = "unmatched"
 
 @dataclass(slots=True)
 class Visit:
-    """One request; ``started`` is on the monotonic clock."""
+    """One request; ``started`` is on the monotonic clock.
+
+    ``waited_s`` of its time was the client's wish, not work; ``streams`` tells that
+    the answer goes on after the app has returned.
+    """
 
     request_id: str
     method: str
@@ -30,6 +34,8 @@ class Visit:
     reason: str = ""
     user_id: str = ""
     app_id: str = ""
+    waited_s: float = 0.0
+    streams: bool = False
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from config.clock import sleep
 from models.errors import InvalidInput
 from web.request_body import BodyTimeout, read_body
+from web.server.environ import LINE_KEY
 from web.server.requests import REFUSED_KEY
 
 BIG = b"x" * 4_000_000
@@ -43,6 +44,16 @@ def slow(environ: Environ) -> Answer:
     return "200 OK", [str(os.getpid()).encode()]
 
 
+def patient(environ: Environ) -> Answer:
+    """Wait until the client or the worker goes, and leave a sign of which it was."""
+    line, sign = environ[LINE_KEY], Path(environ["QUERY_STRING"])
+    sign.touch()
+    while not (line.hung_up() or line.leaving()):
+        sleep(0.02)
+    sign.write_text("gone" if line.hung_up() else "leaving")
+    return "200 OK", [b"enough"]
+
+
 def boom(_: Environ) -> Answer:
     """Fail as no app should."""
     raise ZeroDivisionError
@@ -61,6 +72,7 @@ ROUTES: dict[str, Callable[[Environ], Answer]] = {
     "/echo": echo,
     "/strict": strict,
     "/slow": slow,
+    "/patient": patient,
     "/boom": boom,
     "/ignore": lambda _: ("200 OK", [b"ignored"]),
     "/big": lambda _: ("200 OK", [BIG]),

@@ -156,7 +156,8 @@ def test_pruned_events_are_too_old_and_a_hole_ends_a_page(
 def hub(stores: Stores, settings: Settings, database: Database) -> Iterator[EventHub]:
     # Neither poll may help: what arrives has come through Redis.
     slow = settings.events.model_copy(update={"poll_s": 600.0, "away_poll_s": 600.0})
-    opened = EventHub(slow, stores.event_stream, database)
+    chosen = settings.model_copy(update={"events": slow})
+    opened = EventHub(chosen, stores.event_stream, database)
     yield opened
     opened.close()
 

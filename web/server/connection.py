@@ -6,11 +6,12 @@ files beside this one.
 
 from __future__ import annotations
 
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from config.clock import monotonic
-from web.server.environ import BodyReader, new_environ
+from web.server.environ import LINE_KEY, BodyReader, new_environ
 from web.server.requests import (
     REFUSED_KEY,
     Incoming,
@@ -22,10 +23,14 @@ from web.server.responses import ResponseWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from socket import socket
 
     WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+# Linux has them; without them a client that is gone shows at a failed write.
+_TCP_INFO: Final = getattr(socket, "TCP_INFO", None)
+_TCP_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
+# The states CLOSE and CLOSE_WAIT of tcp_info.
+_OTHER_SIDE_CLOSED: Final = frozenset({7, 8})
 CHUNK: Final = 65_536
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 # An idle connection looks this often whether its worker is leaving.
@@ -50,7 +55,9 @@ class Worker(Protocol):
 class Connection:
     """One keep-alive connection."""
 
-    def __init__(self, worker: Worker, client: socket, base: dict[str, Any]) -> None:
+    def __init__(
+        self, worker: Worker, client: socket.socket, base: dict[str, Any]
+    ) -> None:
         self._worker = worker
         self._app: WsgiApp = worker.wsgi
         self._client = client
@@ -79,6 +86,34 @@ class Connection:
                 self._refuse(refused)
                 return
             going = self._answer(request, environ)
+
+    def leaving(self) -> bool:
+        """Whether the worker serves what it has and then ends."""
+        return not self._worker.alive
+
+    def hung_up(self) -> bool:
+        """Whether the client has closed its side; False where nobody can tell."""
+        if _TCP_INFO is None:
+            return False
+        try:
+            # One system call that neither waits nor takes what may have arrived.
+            state = self._client.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0]
+        except OSError:
+            # A unix socket, or closed by ourselves.
+            return self._client.fileno() < 0
+        return state in _OTHER_SIDE_CLOSED
+
+    def bound_silence(self) -> None:
+        """End the connection when a client takes nothing we send for too long.
+
+        A phone that lost its network says no farewell: without this the system
+        repeats a heartbeat for a quarter of an hour.
+        """
+        if _TCP_USER_TIMEOUT is not None:
+            with suppress(OSError):
+                self._client.setsockopt(
+                    socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, int(self._write_s * 1000)
+                )
 
     def _next(self) -> Incoming | None:
         """Wait for a whole head; None when the client or the patience is gone."""
@@ -115,6 +150,7 @@ class Connection:
             old=request.version == "1.0",
         )
         environ["wsgi.input"] = BodyReader(request, self._puller(environ))
+        environ[LINE_KEY] = self
         self._run(environ, writer, request)
         self._parser.requests.remove(request)
         if not request.complete:

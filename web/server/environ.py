@@ -13,6 +13,8 @@ from web.server.requests import Incoming, Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+# The connection itself, for apps that wait: see `Line` in `web/services/listeners.py`.
+LINE_KEY: Final = "kuaida.line"
 # Fields of which a second one would let two readers disagree.
 _SINGLE: Final = frozenset(
     {b"host", b"content-type", b"content-length", b"transfer-encoding"}

@@ -23,7 +23,9 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
     def handle(self, listener: socket, client: socket, addr: object) -> None:
         """Serve one connection until it ends; never raises."""
         try:
-            Connection(self, client, _base_environ(listener, addr)).serve()
+            connection = Connection(self, client, _base_environ(listener, addr))
+            connection.bound_silence()
+            connection.serve()
         except OSError:
             # The client hung up or is too slow: its own business.
             return

@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from config.clock import monotonic
 from config.logging import get_logger
-from config.metrics import EVENT_FAULTS, EVENT_LISTENERS
-from models.errors import DatabaseUnavailable, RedisUnavailable
+from config.metrics import EVENT_FAULTS, EVENT_LISTENERS, EVENT_LISTENERS_REFUSED
+from config.open_files import fitting
+from models.errors import (
+    DatabaseUnavailable,
+    Limited,
+    RedisUnavailable,
+    Unavailable,
+)
 from models.user_events import read_heads
 from web.services.listeners import Bell, Listener
 
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from config.clock import Deadline
-    from config.event_settings import EventSettings
+    from config.settings import Settings
     from models.database import Database
     from models.user_events import NumberedEvent
 
@@ -35,6 +41,8 @@ USERS_PER_LOOK: Final = 500
 DOUBT_S: Final = 5.0
 # Between attempts to reach a Redis that is away.
 PAUSE_S: Final = 0.5
+# A long poll ends in 25 s at most, so places come free all the time.
+REFUSED_WAIT_MS: Final = 5000
 # Between looks whether those who wait have hung up; a look costs about 2 us each.
 HANGUP_LOOK_S: Final = 3.0
 
@@ -54,8 +62,15 @@ class EventHub:
     The threads (greenlets under gevent) start with the first one who waits.
     """
 
-    def __init__(self, settings: EventSettings, tail: Tail, database: Database) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, tail: Tail, database: Database) -> None:
+        self._settings = settings.events
+        connections = fitting(settings.http.web_connections)
+        self._most = int(connections * settings.events.connection_share)
+        # RATE_LIMITS=off switches off what one user may do, not what we can hold.
+        self._most_of_user = (
+            settings.events.per_user if settings.limits.enabled else self._most
+        )
+        self._listeners = 0
         self._tail = tail
         self._database = database
         self._mutex = threading.Lock()
@@ -83,7 +98,12 @@ class EventHub:
                 bell.wait(deadline.capped(self._settings.away_poll_s))
 
     def add(self, listener: Listener) -> None:
-        """Tell ``listener`` from now on; pair it with `remove`."""
+        """Tell ``listener`` from now on; pair it with `remove`.
+
+        Raises `Limited` when its user has enough of them here, and `Unavailable`
+        (``overloaded``) when further connections are kept for requests.
+        """
+        self._admit(listener.user_id)
         self._enter(listener)
         self._leaving = listener.line.leaving
         if self._leaving():
@@ -93,6 +113,8 @@ class EventHub:
     def remove(self, listener: Listener) -> None:
         """Forget ``listener``."""
         self._leave(listener)
+        with self._mutex:
+            self._listeners -= 1
         EVENT_LISTENERS.dec()
 
     def count(self, user_id: str) -> int:
@@ -103,6 +125,19 @@ class EventHub:
         """Let everyone go and end the threads soon."""
         self._closed.set()
         self._end_all()
+
+    def _admit(self, user_id: str) -> None:
+        if self.count(user_id) >= self._most_of_user:
+            EVENT_LISTENERS_REFUSED.labels("user").inc()
+            raise Limited("listeners of one user", retry_after_ms=REFUSED_WAIT_MS)
+        with self._mutex:
+            if self._listeners < self._most:
+                self._listeners += 1
+                return
+        EVENT_LISTENERS_REFUSED.labels("process").inc()
+        raise Unavailable(
+            "listeners", reason="overloaded", retry_after_ms=REFUSED_WAIT_MS
+        )
 
     @contextmanager
     def _ringing(self, bell: Bell) -> Iterator[None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import msgspec
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from models.stores.admission import Caller as LimitCaller
     from models.users import Profile
     from web.services.caller import Caller, Claims
+    from web.services.event_follower import Wish
+    from web.services.events import EventPage
     from web.services.idempotency import Told
     from web.services.local_buckets import LocalBuckets
     from web.services.login_answer import LoginAnswer
@@ -96,6 +98,30 @@ class Notifications(Protocol):
         """Send a failed or unknown message anew."""
 
 
+class Feed(Protocol):
+    """The lines of one stream; closed once, whatever ends it."""
+
+    @property
+    def cursor(self) -> str:
+        """Where it begins."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return the lines as they come."""
+
+    def close(self) -> None:
+        """Wait for no more."""
+
+
+class Events(Protocol):
+    """What happened to the caller."""
+
+    def poll(self, wish: Wish, wait_ms: int) -> EventPage:
+        """Return what follows the cursor, once there is something or time is up."""
+
+    def stream(self, wish: Wish) -> Feed:
+        """Return the lines that follow the cursor."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything a view or the dispatcher may ask of this process."""
@@ -105,6 +131,7 @@ class Services:
     login: Login
     sessions: Sessions
     profiles: Profiles
+    events: Events
     support: Support
     answers: Answers
     notifications: Notifications

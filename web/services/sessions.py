@@ -15,8 +15,10 @@ from config.logging import get_logger
 from config.metrics import SESSIONS_HEALED
 from models import sessions as rows
 from models.errors import DatabaseUnavailable, RedisUnavailable, Unauthenticated
+from models.events import Event, EventType
 from models.login_entry import LoginEntry
 from models.sessions import Rotation
+from models.users import ensure_user
 from web.services.tokens import Grant, TokenSigner, generation_of
 
 if TYPE_CHECKING:
@@ -121,13 +123,16 @@ class SessionService:
 
         def act(work: UnitOfWork) -> Revoked:
             # Enrichment may be late: without a row the session would come to life
-            # in SQL after its end.
+            # in SQL after its end. The user first, as enrichment does it.
+            _ensure_users(work, entries)
             rows.ensure_sessions(work.session, entries)
             # SQL first, so that a refusal leaves nothing half done; this repairs
             # the copies if Redis, or we, are gone right after the commit.
             for session_id in ids:
                 work.enqueue(MARK_REVOKED, session_id)
-            return Revoked(rows.revoke(work.session, ids))
+            ended = rows.revoke(work.session, ids)
+            _tell(work, [e for e in entries if e.session_id in ended], reason)
+            return Revoked(len(ended))
 
         revoked = self._database.transact(act, once)
         if entries:
@@ -156,12 +161,17 @@ class SessionService:
                 row = rows.lock(work.session, entry.session_id)
             if row is None:
                 raise DatabaseUnavailable
-            return rows.decide_rotation(
+            rotation = rows.decide_rotation(
                 row,
                 presented,
                 now=now_ms(),
                 grace_ms=self._settings.grace_s * MS_PER_S,
             )
+            if rotation.outcome == "reused":
+                # The rule itself has revoked it: told in the same commit.
+                _ensure_users(work, [entry])
+                _tell(work, [entry], "reused")
+            return rotation
 
         rotation = self._database.transact(act)
         if rotation.outcome in ("rotated", "grace"):
@@ -209,3 +219,17 @@ class SessionService:
             expires_at=at + self._life_ms,
             generation=generation_of(claims.token_id) if own else 1,
         )
+
+
+def _ensure_users(work: UnitOfWork, entries: Sequence[LoginEntry]) -> None:
+    """Make the row that numbers the events, if no enrichment has made it yet."""
+    for entry in entries[:1]:
+        # All sessions that one call ends are of one user.
+        ensure_user(work.session, entry.user_id, entry.app_id, entry.at)
+
+
+def _tell(work: UnitOfWork, ended: Sequence[LoginEntry], reason: Reason) -> None:
+    """Publish the end of sessions to their user's pages; the user's row exists."""
+    for entry in ended:
+        told = {"session_id": entry.session_id, "reason": reason}
+        work.publish(Event(EventType.SESSION_REVOKED, entry.user_id, told))

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from models.errors import NotFound, RedisUnavailable
 from models.idempotency import KeptAnswer, Once, encode_answer
 from models.notifications import NotificationView
 from models.stores.admission import Admission
 from models.users import Profile
 from tests.unit.web.support_seams import MemoryOutbox, memory_support
+from web.services.event_follower import EventView
+from web.services.events import HEARTBEAT, EventPage
 from web.services.idempotency import Told
 from web.services.local_buckets import LocalBuckets
 from web.services.login_answer import Enrichment, LoginAnswer
@@ -19,12 +23,13 @@ from web.services.sessions import Revoked
 from web.services.tokens import Grant, TokenSigner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from config.clock import Deadline
     from config.settings import Settings
     from models.stores.admission import Caller as LimitCaller
     from web.services.caller import Caller, Claims
+    from web.services.event_follower import Wish
     from web.services.login_attempt import LoginRequest
     from web.services.notification_request import NewNotification
     from web.services.sessions import Scope
@@ -190,6 +195,46 @@ class MemoryNotifications:
         return self.get(notification_id)
 
 
+class MemoryFeed:
+    """A stream of given lines that remembers whether it was closed."""
+
+    def __init__(self, lines: Sequence[bytes], cursor: str) -> None:
+        self.lines = lines
+        self.cursor = cursor
+        self.closed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.lines)
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@dataclass
+class MemoryEvents:
+    """One event for everybody; remembers who asked for what."""
+
+    error: Exception | None = None
+    asked: list[tuple[Wish, int | None]] = field(default_factory=list)
+    feeds: list[MemoryFeed] = field(default_factory=list)
+
+    def poll(self, wish: Wish, wait_ms: int) -> EventPage:
+        self._ask(wish, wait_ms)
+        data = msgspec.Raw('{"city": "深圳"}')
+        return EventPage([EventView("5", "profile.updated", 1000, data)], "5")
+
+    def stream(self, wish: Wish) -> MemoryFeed:
+        self._ask(wish, None)
+        event = b'{"id": "5", "type": "profile.updated", "at": 1000, "data": {}}\n'
+        self.feeds.append(MemoryFeed([event, HEARTBEAT], "4"))
+        return self.feeds[-1]
+
+    def _ask(self, wish: Wish, wait_ms: int | None) -> None:
+        self.asked.append((wish, wait_ms))
+        if self.error is not None:
+            raise self.error
+
+
 @dataclass
 class House:
     """The seams of one app under test, each within reach of the test."""
@@ -199,6 +244,7 @@ class House:
     profiles: MemoryProfiles
     local_buckets: LocalBuckets
     answers: MemoryAnswers
+    events: MemoryEvents = field(default_factory=MemoryEvents)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
 
@@ -209,6 +255,7 @@ class House:
             login=self.sessions,
             sessions=self.sessions,
             profiles=self.profiles,
+            events=self.events,
             support=memory_support(self.outbox),
             answers=self.answers,
             notifications=self.notifications,

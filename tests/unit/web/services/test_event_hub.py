@@ -2,105 +2,23 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from config.clock import Deadline
-from models.database import Database, open_database
-from models.errors import RedisUnavailable
-from models.events import Event, EventType
-from models.tables import METADATA
-from models.user_events import NumberedEvent
-from models.users import ensure_user
-from web.services.event_hub import EventHub
+from models.errors import Limited, Unavailable
+from tests.unit.web.services.conftest import Leaver, MemoryTail
 from web.services.listeners import Listener
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
-    from config.settings import Settings
+    from web.services.event_hub import EventHub
 
 LONG = 20_000
 USER = "u_1"
-
-
-class MemoryTail:
-    """The tail of one process; hears of commits as Redis would, unless cut."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self.loses = False
-        self._events: queue.Queue[list[NumberedEvent]] = queue.Queue()
-
-    def wake_relay(self) -> None:
-        """No relay here."""
-
-    def announce(self, events: Sequence[NumberedEvent]) -> None:
-        if not (self.away or self.loses):
-            self._events.put(list(events))
-
-    def read(self) -> list[NumberedEvent]:
-        if self.away:
-            raise RedisUnavailable
-        try:
-            return self._events.get(timeout=0.02)
-        except queue.Empty:
-            return []
-
-
-class Leaver:
-    """A line that is told to go."""
-
-    def __init__(self) -> None:
-        self.gone = self.leaves = False
-
-    def leaving(self) -> bool:
-        return self.leaves
-
-    def hung_up(self) -> bool:
-        return self.gone
-
-
-@pytest.fixture
-def tail() -> MemoryTail:
-    return MemoryTail()
-
-
-@pytest.fixture
-def sqlite(settings: Settings, tail: MemoryTail) -> Iterator[Database]:
-    opened = open_database(settings, tail)
-    METADATA.create_all(opened.engine)
-    yield opened
-    opened.dispose()
-
-
-@pytest.fixture
-def make_hub(
-    make_settings: Callable[..., Settings], tail: MemoryTail, sqlite: Database
-) -> Iterator[Callable[..., EventHub]]:
-    hubs: list[EventHub] = []
-
-    def make(**variables: str) -> EventHub:
-        chosen = make_settings(**variables).events
-        hubs.append(EventHub(chosen, tail, sqlite))
-        return hubs[-1]
-
-    yield make
-    for hub in hubs:
-        hub.close()
-
-
-@pytest.fixture
-def publish(sqlite: Database) -> Callable[..., None]:
-    def act(user: str = USER) -> None:
-        with sqlite.unit_of_work() as work:
-            ensure_user(work.session, user, "wx1", 1)
-            work.publish(Event(EventType.PROFILE_UPDATED, user))
-
-    return act
 
 
 def in_thread(act: Callable[[], object]) -> threading.Thread:
@@ -244,3 +162,35 @@ def test_wait_for_gives_up_at_its_deadline_and_leaves_nothing_behind(
     with pytest.raises(ZeroDivisionError):
         hub.wait_for(USER, lambda: 1 / 0, Deadline.after_ms(LONG))
     assert hub.count(USER) == 0
+
+
+def test_a_user_may_not_listen_without_end(make_hub: Callable[..., EventHub]) -> None:
+    hub = make_hub(EVENTS_PER_USER="2")
+    for _ in range(2):
+        hub.add(Listener(USER, 0))
+    hub.add(Listener("u_2", 0))
+
+    with pytest.raises(Limited) as refused:
+        hub.add(Listener(USER, 0))
+    assert refused.value.retry_after_ms
+    without = make_hub(EVENTS_PER_USER="2", RATE_LIMITS="off")
+    for _ in range(3):
+        without.add(Listener(USER, 0))
+
+
+def test_listeners_leave_connections_for_requests(
+    make_hub: Callable[..., EventHub],
+) -> None:
+    hub = make_hub(WEB_CONNECTIONS="10", EVENTS_CONNECTION_SHARE="0.25")
+    first = Listener("u_1", 0)
+    hub.add(first)
+    hub.add(Listener("u_2", 0))
+
+    with pytest.raises(Unavailable) as refused:
+        hub.add(Listener("u_3", 0))
+    assert (refused.value.reason, refused.value.retry_after_ms) == ("overloaded", 5000)
+    assert hub.count("u_3") == 0
+    # Who waits for the end of work of its own is no listener, and is let in.
+    assert hub.wait_for("u_3", lambda: 1, Deadline.after_ms(LONG)) == 1
+    hub.remove(first)
+    hub.add(Listener("u_3", 0))
