@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import and_, exists, or_, select
 
 from models.base import delete_by_id
+from models.operation_files import OperationFile, delete_files
 from models.operations import (
     ACTIVE_STATES,
     Operation,
@@ -67,6 +68,24 @@ def prune(session: Session, *, before: int, limit: int) -> int:
         .limit(limit)
     ).all()
     return delete_by_id(session, Operation.id, ids)
+
+
+def delete_older_files(session: Session, operation_id: str) -> None:
+    """Delete the files of earlier operations of the same kind and user."""
+    newest = session.get_one(Operation, operation_id)
+    older = session.scalars(
+        select(Operation.id)
+        .where(
+            Operation.user_id == newest.user_id,
+            Operation.kind == newest.kind,
+            # Others still write theirs.
+            Operation.state == "succeeded",
+            Operation.id != operation_id,
+        )
+        .where(exists().where(OperationFile.operation_id == Operation.id))
+    ).all()
+    if older:
+        delete_files(session, older)
 
 
 def _family(session: Session, operation_id: str) -> list[str]:

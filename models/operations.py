@@ -133,6 +133,11 @@ def find_user_view(
     return view_of(row, database_now(session))
 
 
+def find_user_id(session: Session, operation_id: str) -> str | None:
+    """Return whose operation it is, None when it is nobody's or gone."""
+    return session.scalar(select(Operation.user_id).where(Operation.id == operation_id))
+
+
 def lock_operation(session: Session, operation_id: str) -> Operation | None:
     """Return the row locked until the transaction ends, None when there is none."""
     return session.get(

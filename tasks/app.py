@@ -27,6 +27,7 @@ TASK_MODULES = (
     "tasks.notification_sweep",
     "tasks.maintenance",
     "tasks.retention",
+    "tasks.exports",
 )
 
 app = Celery("kuaida", include=list(TASK_MODULES))

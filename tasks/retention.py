@@ -11,6 +11,8 @@ from models import (
     inbox,
     logins,
     notifications,
+    operation_ends,
+    operation_files,
     outbox_support,
     schedule_support,
     sessions,
@@ -48,6 +50,8 @@ def apply_retention(work: SlotWork) -> None:
         logins.prune: history,
         idempotency.prune: now,
         notifications.prune: ended,
+        operation_files.prune: now,
+        operation_ends.prune: now - house.settings.operations.operation_days * DAY_MS,
     }
     for prune, before in ages.items():
         if not _prune(work, prune, before, until):

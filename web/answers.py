@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from web.routes import Lines
+    from web.routes import File, Lines
     from web.visit import Visit
 
 JSON: Final = "application/json"
@@ -113,6 +113,29 @@ class LineAnswer(Answer):
         return [*own, *self._lines.headers]
 
 
+class FileAnswer(Answer):
+    """A file that is read while it is sent; a client that hangs up ends it."""
+
+    def __init__(self, file: File) -> None:
+        super().__init__(200, b"")
+        self._file = file
+
+    def __call__(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Send the head, and leave the pieces to the server."""
+        start_response(self._status, self._plain_headers())
+        return () if environ["REQUEST_METHOD"] == "HEAD" else self._file.pieces
+
+    def _plain_headers(self) -> list[tuple[str, str]]:
+        file = self._file
+        return [
+            ("Content-Type", file.content_type),
+            ("Content-Length", str(file.size)),
+            ("Content-Disposition", f'attachment; filename="{file.name}"'),
+        ]
+
+
 class Dialect(Protocol):
     """How one app's front end wants the envelope; handlers never know which."""
 
@@ -121,6 +144,9 @@ class Dialect(Protocol):
 
     def stream(self, visit: Visit, lines: Lines) -> Answer:
         """Return the answer that sends ``lines`` as they come."""
+
+    def file(self, visit: Visit, file: File) -> Answer:
+        """Return the answer that sends ``file``."""
 
     def failure(self, visit: Visit, refusal: Refusal) -> Answer:
         """Return the answer that tells ``refusal``."""
@@ -137,6 +163,11 @@ class RestDialect:
         """Return the lines bare: each is a whole of its own, without an envelope."""
         visit.streams = True
         return LineAnswer(lines)
+
+    def file(self, visit: Visit, file: File) -> Answer:
+        """Return the file bare: it is saved or shown as it is."""
+        visit.streams = True
+        return FileAnswer(file)
 
     def failure(self, visit: Visit, refusal: Refusal) -> Answer:
         """Return the error envelope with its wait, if waiting helps."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from config.queues import Queue
 from models.database import open_database
 from models.stores.container import open_stores
 from web.auth import TokenCheck
@@ -15,18 +16,22 @@ from web.dispatch import Dispatcher, install_error_handlers, refuse
 from web.errors import is_final
 from web.lean_flask import LeanFlask
 from web.middleware import Door
+from web.services.backlog_guard import BacklogGuard
 from web.services.event_hub import EventHub
 from web.services.events import EventService
+from web.services.exports import ExportService
 from web.services.idempotency import AnswerBook
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
 from web.services.notifications import NotificationService
+from web.services.operations import OperationService
 from web.services.per_process import PerProcess
 from web.services.profile import ProfileService
+from web.services.result_files import ResultFiles
 from web.services.roster import Services
 from web.services.sessions import SessionService
 from web.services.support_desk import open_support
-from web.views import auth, events, hello, me
+from web.views import auth, events, exports, hello, me, operations
 from wechat.gateway import open_gateway
 
 if TYPE_CHECKING:
@@ -42,6 +47,8 @@ PUBLIC_ROUTES: Final[Sequence[Route]] = (
     *auth.ROUTES.routes,
     *me.ROUTES.routes,
     *events.ROUTES.routes,
+    *operations.ROUTES.routes,
+    *exports.ROUTES.routes,
 )
 
 
@@ -67,6 +74,8 @@ def open_services(settings: Settings) -> Services:
     database = open_database(settings, stores)
     gateway = open_gateway(settings, stores)
     hub = EventHub(settings, stores.event_stream, database)
+    long = settings.operations
+    exports_guard = BacklogGuard(database, Queue.BULK, long.bulk_backlog, long)
     return Services(
         admission=stores.admission,
         local_buckets=LocalBuckets(settings.limits),
@@ -76,6 +85,9 @@ def open_services(settings: Settings) -> Services:
         events=EventService(settings, hub, database),
         support=open_support(settings, stores, database),
         answers=AnswerBook(database, keeps=is_final),
+        operations=OperationService(long, database, hub),
+        exports=ExportService(long, database, exports_guard),
+        files=ResultFiles(settings.secrets, database),
         notifications=NotificationService(settings, stores, database),
     )
 

@@ -19,7 +19,7 @@ from web.answers import REST, wants_lines
 from web.errors import refusal_of
 from web.idempotency import VARIABLE, answer_once, read_once
 from web.request_body import read_body
-from web.routes import Auth, Call, Limit, Lines
+from web.routes import Auth, Call, File, Limit, Lines
 from web.server.environ import LINE_KEY
 from web.services.caller import Caller
 from web.services.listeners import QUIET_LINE
@@ -93,9 +93,7 @@ class Dispatcher:
                 call.once = read_once(key, route, call, (path, body), keep_s)
                 return REST.success(visit, answer_once(call, call.once, produce))
             made = produce()
-            if isinstance(made, Lines):
-                return REST.stream(visit, made)
-            return REST.success(visit, made)
+            return _told(visit, made)
 
         return view
 
@@ -160,6 +158,14 @@ def refuse(error: Exception, visit: Visit) -> Answer:
     if allowed:
         told.headers.add("Allow", ", ".join(sorted(allowed)))
     return told
+
+
+def _told(visit: Visit, made: object) -> Answer:
+    if isinstance(made, Lines):
+        return REST.stream(visit, made)
+    if isinstance(made, File):
+        return REST.file(visit, made)
+    return REST.success(visit, made)
 
 
 def _caller(visit: Visit) -> Caller:

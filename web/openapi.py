@@ -169,6 +169,14 @@ def _query_parameters(query: type[msgspec.Struct] | None) -> list[Json]:
 
 def _success(route: Route) -> Json:
     data = {"$ref": REF.format(name=route.spec.answer.__name__)}
+    if route.spec.file:
+        return {
+            "description": "The file, without the envelope",
+            "headers": _headers(
+                "X-Request-Id", "Content-Disposition", *_limit_headers(route)
+            ),
+            "content": {route.spec.file: {"schema": data}},
+        }
     schema = {
         "type": "object",
         "required": ["code", "msg", "data", "request_id", "server_time"],

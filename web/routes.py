@@ -58,7 +58,8 @@ class Spec:
     limits follow from the other fields. ``idempotent`` routes keep their answer under
     an Idempotency-Key: hand ``call.once`` to the transaction that has the effect.
     ``line`` is the shape of one line where clients may ask for a stream of lines
-    instead of one answer.
+    instead of one answer. ``file`` is the content type of a route that answers with a
+    `File`, bare; ``answer`` is then the shape of its content.
     """
 
     summary: str
@@ -70,6 +71,7 @@ class Spec:
     limit: Limit = Limit.READ
     body_limit: int | None = None
     idempotent: bool = False
+    file: str = ""
     reasons: tuple[str, ...] = ()
     description: str = ""
 
@@ -109,6 +111,15 @@ class Lines(NamedTuple):
 
     source: LineSource
     headers: tuple[tuple[str, str], ...] = ()
+
+
+class File(NamedTuple):
+    """What a handler answers with to send a file; ``pieces`` are read as it goes."""
+
+    name: str
+    content_type: str
+    size: int
+    pieces: Iterator[bytes]
 
 
 @dataclass(slots=True)

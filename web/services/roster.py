@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from config.clock import Deadline
     from models.idempotency import Once
     from models.notifications import NotificationView
+    from models.operations import OperationView
     from models.stores.admission import Admission
     from models.stores.admission import Caller as LimitCaller
     from models.users import Profile
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from web.services.login_answer import LoginAnswer
     from web.services.login_attempt import LoginRequest
     from web.services.notification_request import NewNotification
+    from web.services.operations import OperationAnswer
+    from web.services.result_files import ResultFile
     from web.services.sessions import Revoked, Scope
     from web.services.support import Support
     from web.services.tokens import Tokens
@@ -122,6 +125,34 @@ class Events(Protocol):
         """Return the lines that follow the cursor."""
 
 
+class Operations(Protocol):
+    """Long work of the caller."""
+
+    def get(
+        self, claims: Claims, operation_id: str, wait_ms: int, deadline: Deadline
+    ) -> OperationAnswer:
+        """Return the operation, waiting for its end; `NotFound`."""
+
+    def cancel(
+        self, claims: Claims, operation_id: str, once: Once | None = None
+    ) -> OperationAnswer:
+        """Cancel it; `NotFound`, or `Conflict` when it is over."""
+
+
+class Exports(Protocol):
+    """Exports of what is held about the caller."""
+
+    def start(self, claims: Claims) -> OperationView:
+        """Start the caller's export or join it; `Unavailable` when overloaded."""
+
+
+class Files(Protocol):
+    """Result files of operations."""
+
+    def open(self, claims: Claims, operation_id: str) -> ResultFile:
+        """Return the caller's file; `NotFound` when there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """Everything a view or the dispatcher may ask of this process."""
@@ -135,3 +166,6 @@ class Services:
     support: Support
     answers: Answers
     notifications: Notifications
+    operations: Operations
+    exports: Exports
+    files: Files

@@ -10,6 +10,7 @@ import msgspec
 from models.errors import NotFound, RedisUnavailable
 from models.idempotency import KeptAnswer, Once, encode_answer
 from models.notifications import NotificationView
+from models.operations import OperationView
 from models.stores.admission import Admission
 from models.users import Profile
 from tests.unit.web.support_seams import MemoryOutbox, memory_support
@@ -18,6 +19,8 @@ from web.services.events import HEARTBEAT, EventPage
 from web.services.idempotency import Told
 from web.services.local_buckets import LocalBuckets
 from web.services.login_answer import Enrichment, LoginAnswer
+from web.services.operations import OperationAnswer
+from web.services.result_files import FileFacts, ResultFile
 from web.services.roster import Services
 from web.services.sessions import Revoked
 from web.services.tokens import Grant, TokenSigner
@@ -236,6 +239,42 @@ class MemoryEvents:
 
 
 @dataclass
+class MemoryOperations:
+    """One running operation and one finished one with a file, of one user."""
+
+    error: Exception | None = None
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def get(
+        self, claims: Claims, operation_id: str, wait_ms: int, deadline: Deadline
+    ) -> OperationAnswer:
+        self.asked.append((operation_id, wait_ms, deadline))
+        return self._answer(claims, operation_id, "running")
+
+    def cancel(
+        self, claims: Claims, operation_id: str, once: Once | None = None
+    ) -> OperationAnswer:
+        self.asked.append((operation_id, once))
+        return self._answer(claims, operation_id, "cancelled")
+
+    def start(self, claims: Claims) -> OperationView:
+        return self._answer(claims, "op_1", "accepted").operation
+
+    def open(self, claims: Claims, operation_id: str) -> ResultFile:
+        self._answer(claims, operation_id, "succeeded")
+        facts = FileFacts("a.json", 12, "", "application/json", "", 0)
+        return ResultFile(facts, iter([b'{"format"', b":1}"]))
+
+    def _answer(self, claims: Claims, operation_id: str, state: str) -> OperationAnswer:
+        if self.error is not None:
+            raise self.error
+        if (operation_id, claims.user_id) != ("op_1", GRANT.user_id):
+            raise NotFound
+        seen = OperationView("op_1", "export", state, 7, 900, None, None, 1, 2)
+        return OperationAnswer(seen)
+
+
+@dataclass
 class House:
     """The seams of one app under test, each within reach of the test."""
 
@@ -247,6 +286,7 @@ class House:
     events: MemoryEvents = field(default_factory=MemoryEvents)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
+    operations: MemoryOperations = field(default_factory=MemoryOperations)
 
     def services(self) -> Services:
         return Services(
@@ -259,6 +299,9 @@ class House:
             support=memory_support(self.outbox),
             answers=self.answers,
             notifications=self.notifications,
+            operations=self.operations,
+            exports=self.operations,
+            files=self.operations,
         )
 
 
