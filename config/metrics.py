@@ -13,6 +13,7 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram, values
 
 from config.queues import Queue
+from config.schedule import SCHEDULE
 
 # An underscore would split the file names that prometheus_client reads back.
 _HOST: Final = socket.gethostname().replace("_", "-")
@@ -165,6 +166,9 @@ RETRIES_HELD: Final = Counter(
     "kuaida_retries_held", "Retries put off because their app's budget was spent."
 )
 OUTBOX_DEAD: Final = Counter("kuaida_outbox_dead", "Rows retired after their attempts.")
+OUTBOX_QUARANTINED: Final = Counter(
+    "kuaida_outbox_quarantined", "Rows set aside because processes died of them."
+)
 LOGINS_POISONED: Final = Counter(
     "kuaida_logins_poisoned", "Login entries set aside because they cannot be stored."
 )
@@ -217,3 +221,10 @@ for _journal in ("logins", "outbox"):
 for _queue in Queue:
     WORKER_REPLACED.labels(_queue.value)
 NOTIFICATIONS.labels("unknown", "timeout")
+WECHAT_TOKEN_REFRESHES.labels("failed")
+HTTP_ERRORS.labels("overloaded")
+for _reason in ("unknown task", "bad message"):
+    WORKER_REFUSED.labels(_reason)
+for _job in SCHEDULE:
+    for _outcome in ("missed", "failed"):
+        SLOT_RUNS.labels(_job.name, _outcome)

@@ -14,7 +14,13 @@ from celery import Task
 
 from config.clock import monotonic
 from config.logging import bind_context, clear_context, get_logger
-from config.metrics import OUTBOX_DEAD, OVERTAKEN, TASK_RUNS, TASK_SECONDS
+from config.metrics import (
+    OUTBOX_DEAD,
+    OUTBOX_QUARANTINED,
+    OVERTAKEN,
+    TASK_RUNS,
+    TASK_SECONDS,
+)
 from models.base import database_now
 from models.database import UnitOfWork
 from models.errors import Unavailable
@@ -235,6 +241,7 @@ class OutboxTask(HouseTask):
         )
         if begun == "quarantined":
             OUTBOX_DEAD.inc()
+            OUTBOX_QUARANTINED.inc()
             log.error("work quarantined", name=self.name)
         return begun
 

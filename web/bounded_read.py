@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 # A scrape gives up after 10 s by default; three parts one after the other stay below.
 LOOK_S: Final = 2.0
-PARTS: Final = 4
+PARTS: Final = 5
 
 
 class BoundedReads:

@@ -55,7 +55,10 @@ def create_ops_app(
     add_docs(app, (*PUBLIC_ROUTES, *ADMIN_ROUTES))
     stores = PerProcess(lambda: open_stores(settings))
     database = PerProcess(lambda: open_database(settings))
-    Exposition(app, JournalCollector(stores, database, settings.broker_prefix))
+    Exposition(
+        app,
+        JournalCollector(stores, database, settings.broker_prefix, settings.var_dir),
+    )
     heartbeat = settings.run_dir / RELAY_HEARTBEAT
     add_readiness(app, Readiness(stores, database, heartbeat))
     return app

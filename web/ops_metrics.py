@@ -1,4 +1,4 @@
-"""`/metrics`: every process's counters, and the state of the journals at scrape time.
+"""`/metrics`: every process's counters, and the state of all parts at scrape time.
 
 prometheus-flask-exporter serves the multiprocess registry; requests are counted by
 `web/request_metrics.py`, since its own hooks cost more than our views.
@@ -13,13 +13,24 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_flask_exporter import PrometheusMetrics
 
+from config.clock import monotonic
 from config.queues import Queue
 from models.errors import Unavailable
-from models.outbox_support import backlog
+from models.figures import read_figures
 from web.bounded_read import BoundedReads
+from web.ops_figures import (
+    Families,
+    disk_figures,
+    fixed_figures,
+    gauge,
+    gauges,
+    sql_figures,
+    stream_figures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from flask import Flask
     from prometheus_client import Metric
@@ -27,22 +38,26 @@ if TYPE_CHECKING:
     from models.database import Database
     from models.stores.container import Stores
 
-MS_PER_S: Final = 1000
+# Below any sensible interval of scrapes.
+FRESH_S: Final = 3.0
 
 
 class JournalCollector(Collector):
-    """Lag, age and length of the journals; says which part was away."""
+    """What `web/ops_figures.py` makes of each part; says which part was away."""
 
     def __init__(
         self,
         stores: Callable[[], Stores],
         database: Callable[[], Database],
         queue_prefix: str,
+        var_dir: Path,
     ) -> None:
         self._stores = stores
         self._database = database
         self._queue_prefix = queue_prefix
+        self._var_dir = var_dir
         self._reads = BoundedReads()
+        self._kept: tuple[float, Families] = (-FRESH_S, [])
 
     def describe(self) -> list[Metric]:
         """Return nothing, so that registering looks at no store."""
@@ -57,7 +72,8 @@ class JournalCollector(Collector):
             ("redis", self._redis),
             ("login_journal", self._login_journal),
             ("queues", self._queues),
-            ("database", self._outbox),
+            ("database", self._sql),
+            ("disk", self._disk),
         ):
             try:
                 families = self._reads.look(part, read)
@@ -67,46 +83,34 @@ class JournalCollector(Collector):
                 up.add_metric([part], 1)
                 yield from families
         yield up
+        yield from fixed_figures()
 
-    def _redis(self) -> list[GaugeMetricFamily]:
-        self._stores().ping()
-        return []
+    def _redis(self) -> Families:
+        share = self._stores().memory_share()
+        words = "Used part of Redis' memory; 0 without a limit."
+        return [gauge("kuaida_redis_memory_used_ratio", words, share)]
 
-    def _login_journal(self) -> list[GaugeMetricFamily]:
-        stream = self._stores().login_stream.backlog()
-        return [
-            _gauge("kuaida_login_journal_entries", "Logins not in SQL.", stream.length),
-            _gauge("kuaida_login_journal_pending", "Logins at a task.", stream.pending),
-            _gauge(
-                "kuaida_login_journal_oldest_seconds",
-                "Age of the oldest login not in SQL.",
-                stream.oldest_age_ms / MS_PER_S,
-            ),
-        ]
+    def _login_journal(self) -> Families:
+        return stream_figures(self._stores().login_stream.backlog())
 
-    def _queues(self) -> list[GaugeMetricFamily]:
+    def _queues(self) -> Families:
         names = {f"{self._queue_prefix}{queue.value}": queue.value for queue in Queue}
-        waiting = GaugeMetricFamily(
-            "kuaida_queue_length", "Messages waiting in the broker.", labels=["queue"]
-        )
-        for name, length in self._stores().queue_lengths(list(names)).items():
-            waiting.add_metric([names[name]], length)
-        return [waiting]
+        lengths = self._stores().queue_lengths(list(names))
+        waiting = {names[name]: length for name, length in lengths.items()}
+        words = "Messages waiting in the broker."
+        return [gauges("kuaida_queue_length", words, "queue", waiting)]
 
-    def _outbox(self) -> list[GaugeMetricFamily]:
-        with self._database().read() as session:
-            found = backlog(session)
-        rows = GaugeMetricFamily(
-            "kuaida_outbox_rows", "Outbox rows by state.", labels=["state"]
-        )
-        for state, count in found.by_state.items():
-            rows.add_metric([state], count)
-        oldest = _gauge(
-            "kuaida_outbox_oldest_ready_seconds",
-            "How overdue the oldest ready row is.",
-            found.oldest_ready_age_ms / MS_PER_S,
-        )
-        return [rows, oldest]
+    def _sql(self) -> Families:
+        # Several scrapers, or an impatient one, cost SQL no more than one does.
+        asked_at, families = self._kept
+        if monotonic() - asked_at >= FRESH_S:
+            with self._database().read() as session:
+                families = sql_figures(read_figures(session))
+            self._kept = monotonic(), families
+        return families
+
+    def _disk(self) -> Families:
+        return disk_figures(self._var_dir)
 
 
 class Exposition(PrometheusMetrics):  # type: ignore[misc]
@@ -127,7 +131,3 @@ class Exposition(PrometheusMetrics):  # type: ignore[misc]
         if names:
             registry = registry.restricted_registry(names)
         return counters + generate_latest(registry).decode(), content_type
-
-
-def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, words, value=value)

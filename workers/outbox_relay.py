@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from config.clock import sleep
 from config.logging import get_logger
-from config.metrics import OUTBOX_DEAD, RELAY_RESENT, RELAY_SENT
+from config.metrics import OUTBOX_DEAD, OUTBOX_QUARANTINED, RELAY_RESENT, RELAY_SENT
 from config.queues import EVENTS, Queue
 from config.work_settings import JournalSettings
 from models.database import Database, UnitOfWork
@@ -35,6 +35,7 @@ class Claimed:
     to_send: list[Outbox] = field(default_factory=list)
     expanded: int = 0
     dead: int = 0
+    poison: int = 0
 
     def __len__(self) -> int:
         """Count the rows that were looked at."""
@@ -75,6 +76,7 @@ class OutboxRound:
             return 0
         claimed = self._database.transact(lambda uow: self._claim(uow, lane, limit))
         OUTBOX_DEAD.inc(claimed.dead)
+        OUTBOX_QUARANTINED.inc(claimed.poison)
         self._send(claimed.to_send)
         return len(claimed)
 
@@ -123,6 +125,7 @@ class OutboxRound:
                 )
                 bury(uow.session, row.id, cause)
                 claimed.dead += 1
+                claimed.poison += self._is_poison(row)
             elif row.kind == "event":
                 self._expand(uow, row)
                 claimed.expanded += 1
@@ -130,12 +133,15 @@ class OutboxRound:
                 claimed.to_send.append(row)
         return claimed
 
+    def _is_poison(self, row: Outbox) -> bool:
+        return row.deaths >= self._settings.deaths
+
     def _fault(self, row: Outbox) -> str | None:
         """Return why ``row`` must not be sent, None when it may."""
         known = SUBSCRIPTIONS if row.kind == "event" else self._tasks
         if row.name not in known:
             return f"unknown {row.kind}"
-        if row.deaths >= self._settings.deaths:
+        if self._is_poison(row):
             return f"quarantined: {row.deaths} processes died of it"
         if row.attempts >= self._settings.max_attempts:
             return row.last_error or "its process died at each attempt"

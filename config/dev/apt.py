@@ -1,8 +1,8 @@
 """Install Debian packages where that is allowed; standard library only.
 
 `python3 -m config.dev.apt NAME…` installs the named programs' packages if a program
-is missing. Used by `make test` and `make drill` (Redis, MariaDB, faketime) and by
-`make bench` (wrk).
+is missing. Used by `make test` and `make drill` (Redis, MariaDB, faketime, promtool)
+and by `make bench` (wrk).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ PACKAGES = {
     "redis-server": "redis-server",
     "mariadbd": "mariadb-server",
     "faketime": "faketime",
+    "promtool": "prometheus",
     "wrk": "wrk",
 }
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")

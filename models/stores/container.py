@@ -66,6 +66,16 @@ class Stores:
         """Raise `RedisUnavailable` unless Redis answers."""
         self.redis.execute("PING")
 
+    def memory_share(self) -> float:
+        """Return which part of its memory Redis uses, 0 when it has no limit."""
+        fields = dict(
+            line.split(":", 1)
+            for line in _text(self.redis.execute("INFO", "memory")).splitlines()
+            if ":" in line
+        )
+        limit = int(fields.get("maxmemory", 0))
+        return int(fields["used_memory"]) / limit if limit else 0.0
+
     def wake_relay(self) -> None:
         """Tell a waiting relay that the outbox has work; lost signals cost a poll."""
         try:
@@ -119,3 +129,7 @@ class Stores:
 def open_stores(settings: Settings) -> Stores:
     """Return the stores of this process; nothing is connected before first use."""
     return Stores(settings)
+
+
+def _text(reply: Any) -> str:  # noqa: ANN401 (a reply of Redis)
+    return reply.decode() if isinstance(reply, bytes) else str(reply)

@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 def open_support(settings: Settings, stores: Stores, database: Database) -> Support:
     """Return the support view of this process; nothing is asked of a store yet."""
-    prefix = f"{settings.redis.prefix}:{settings.env}:"
     return Support(
         outbox=OutboxService(database, settings.journal),
-        queues=QueueService(database, stores, prefix),
+        queues=QueueService(database, stores, settings.broker_prefix),
         schedule=ScheduleService(database),
         timeline=TimelineService(database),
     )
