@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from config.queues import Queue
 from models.database import open_database
+from models.per_process import PerProcess
 from models.stores.container import open_stores
 from web.auth import TokenCheck
 from web.cli import add_commands
@@ -25,7 +26,6 @@ from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
 from web.services.notifications import NotificationService
 from web.services.operations import OperationService
-from web.services.per_process import PerProcess
 from web.services.profile import ProfileService
 from web.services.result_files import ResultFiles
 from web.services.roster import Services

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from models.database import open_database
+from models.per_process import PerProcess
 from models.stores.container import open_stores
 from web.app import PUBLIC_ROUTES, new_app, open_services
 from web.auth import TokenCheck
@@ -13,7 +14,6 @@ from web.docs_page import add_docs
 from web.ops_guard import guard_admin_routes
 from web.ops_metrics import Exposition, JournalCollector
 from web.readiness import Readiness, add_readiness
-from web.services.per_process import PerProcess
 from web.views import hello, notifications, outbox, queues, schedule, timeline
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from config.clock import Deadline, monotonic, now_ms, sleep
+from config.clock import Deadline, now_ms
 from models.errors import RedisUnavailable
+from models.waiting import wait_for
 from wechat.calls import Caller
 from wechat.errors import TokenStale, WeChatError, WeChatTimeout, WeChatUnreachable
 from wechat.token_source import PATH, TokenSource
@@ -206,14 +207,17 @@ class AccessTokens:
 
     def _others(self, unlike: str | None, deadline: Deadline) -> StoredToken:
         """Wait for the refresher in another process to store its token."""
-        limit = Deadline(monotonic() + deadline.capped(self._policy.wait_s))
-        while not limit.expired:
-            sleep(limit.capped(self._policy.poll_s))
+
+        def stored() -> StoredToken | None:
             self._load()
             living = self._living()
-            if living and living.token != unlike:
-                return living
-        raise WeChatTimeout(PATH, "the refresh of another process", sent=False)
+            return living if living and living.token != unlike else None
+
+        seconds = deadline.capped(self._policy.wait_s)
+        found = wait_for(stored, seconds=seconds, every_s=self._policy.poll_s)
+        if found is None:
+            raise WeChatTimeout(PATH, "the refresh of another process", sent=False)
+        return found
 
     def _fetched(self, deadline: Deadline, *, force: bool = False) -> HeldToken:
         found = self._source.fetch(deadline, force=force)

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from models.sealing import Sealer
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
+    from models.stores.locks import LockStore
 
-LEASE_TOKEN = load_script("lease_token")
 SAVE_TOKEN = load_script("save_token")
-RELEASE = load_script("release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +34,12 @@ class StoredToken:
 class AccessTokenStore:
     """One token an app; a refresher with an old fence cannot overwrite a newer one."""
 
-    def __init__(self, redis: SharedPipeline, keys: Keys, sealer: Sealer) -> None:
+    def __init__(
+        self, redis: SharedPipeline, keys: Keys, sealer: Sealer, locks: LockStore
+    ) -> None:
         self._redis = redis
         self._keys = keys
+        self._locks = locks
         self._sealer = sealer
 
     def load(self, app_id: str) -> StoredToken | None:
@@ -65,21 +67,11 @@ class AccessTokenStore:
 
     def lease(self, app_id: str, ttl_s: float) -> int | None:
         """Become the only refresher: a fence number, or None when another one is."""
-        # Lease and number at once: a number drawn before the lease could be the
-        # lower one and have its newer token refused.
-        fence = self._redis.run(
-            LEASE_TOKEN,
-            [
-                self._keys.access_token_lease(app_id),
-                self._keys.access_token_fence(app_id),
-            ],
-            [max(1, int(ttl_s * 1000))],
-        )
-        return None if fence is None else int(fence)
+        return self._locks.acquire(_lock(app_id), ttl_s)
 
     def release(self, app_id: str, fence: int) -> None:
         """Give the lease back, if it is still ours."""
-        self._redis.run(RELEASE, [self._keys.access_token_lease(app_id)], [str(fence)])
+        self._locks.release(_lock(app_id), fence)
 
     def count_forced(self, app_id: str, day: str) -> int:
         """Count one forced refresh and return how many this day has had."""
@@ -88,3 +80,7 @@ class AccessTokenStore:
             [("INCR", name), ("EXPIRE", name, FORCED_COUNT_S)]
         )
         return int(count)
+
+
+def _lock(app_id: str) -> str:
+    return f"wxtoken-{app_id}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING
 
 from config.metrics import EVENT_FAULTS
 from models.errors import RedisUnavailable
@@ -12,13 +10,14 @@ from models.sealing import sealer_for
 from models.stores.access_tokens import AccessTokenStore
 from models.stores.admission import AdmissionStore
 from models.stores.cache import UserCache
-from models.stores.connection import SharedPipeline, blocking_client
+from models.stores.connection import SharedPipeline
 from models.stores.event_stream import EventStream
-from models.stores.keys import WAKE_LIFE_S, Keys
+from models.stores.keys import Keys
 from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
 from models.stores.retry_budget import RetryBudget
 from models.stores.sessions import SessionStore
+from models.stores.signals import SignalStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,13 +27,14 @@ if TYPE_CHECKING:
 
 
 REDIS_SCHEMES = ("redis://", "rediss://")
+# The signal that the outbox has work.
+WORK = "outbox"
 
 
 class Stores:
     """The stores by purpose; one object a process, opened after any fork."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings.redis
         self.redis = SharedPipeline(settings.redis)
         self.keys = Keys(settings.redis.prefix)
         shared = (self.redis, self.keys)
@@ -50,12 +50,12 @@ class Stores:
         self.locks = LockStore(*shared)
         self.retry_budget = RetryBudget(*shared, settings.journal.retry_budget)
         token_sealer = sealer_for(settings.secrets, "access-token")
-        self.access_tokens = AccessTokenStore(*shared, token_sealer)
+        self.access_tokens = AccessTokenStore(*shared, token_sealer, self.locks)
         self.login_stream = LoginStream(*shared, settings.redis)
         self.event_stream = EventStream(
             *shared, settings.redis, length=settings.events.tail_length
         )
-        self._waiter: Any = None
+        self.signals = SignalStore(*shared, settings.redis, settings.journal.poll_s)
         # Celery's lists may live in another Redis than our own data, or in no Redis.
         self._broker: SharedPipeline | None = None
         if settings.redis.broker_url.startswith(REDIS_SCHEMES):
@@ -78,16 +78,7 @@ class Stores:
 
     def wake_relay(self) -> None:
         """Tell a waiting relay that the outbox has work; lost signals cost a poll."""
-        try:
-            self.redis.execute_many(
-                [
-                    ("LPUSH", self.keys.wake, "1"),
-                    ("LTRIM", self.keys.wake, 0, 0),
-                    ("EXPIRE", self.keys.wake, WAKE_LIFE_S),
-                ]
-            )
-        except RedisUnavailable:
-            return
+        self.signals.send(WORK)
 
     def announce(self, events: Sequence[NumberedEvent]) -> None:
         """Tell whoever listens to these users; lost words cost a poll."""
@@ -98,12 +89,7 @@ class Stores:
 
     def wait_for_work(self, seconds: float) -> bool:
         """Wait up to ``seconds`` for `wake_relay`; True when it came."""
-        if self._waiter is None:
-            self._waiter = blocking_client(self._settings, seconds)
-        try:
-            return self._waiter.blpop([self.keys.wake], timeout=seconds) is not None
-        except RedisError as error:
-            raise RedisUnavailable(str(error)) from error
+        return self.signals.wait(WORK, seconds)
 
     def queue_lengths(self, names: Sequence[str]) -> dict[str, int]:
         """Return how many messages wait in each of the broker's lists.
@@ -122,8 +108,7 @@ class Stores:
             self._broker.close()
         self.login_stream.close()
         self.event_stream.close()
-        if self._waiter is not None:
-            self._waiter.close()
+        self.signals.close()
 
 
 def open_stores(settings: Settings) -> Stores:

@@ -21,23 +21,24 @@ KEY_FAMILIES = (
     KeyFamily("sessions:{user}", "REFRESH_TOKEN_S", "ids for 'log out everywhere'"),
     KeyFamily("wxkey:{user}", "SESSION_KEY_S", "sealed; WeChat never tells the life"),
     KeyFamily("user:{id}", "USER_CACHE_S with jitter", "profile as clients see it"),
-    KeyFamily("load:user:{id}", "CACHE_LEASE_MS", "one loader at a time"),
+    KeyFamily("load:user:{id}", "FLIGHT_LEASE_MS", "one loader at a time"),
     KeyFamily("wxtoken:{app}", "expires_in of the answer", "access token, sealed"),
-    KeyFamily("wxtoken-lease:{app}", "lease of the refresher", "one at a time"),
-    KeyFamily("wxtoken-fence:{app}", "none", "must never go back; one number an app"),
     KeyFamily("wxtoken-forced:{app}:{day}", "2 days", "20 forced refreshes a day"),
     KeyFamily("lock:{name}", "ttl of the caller", "a dead owner lets go"),
+    KeyFamily("fence:{name}", "FENCE_LIFE_S", "fences rise though a clock goes back"),
     KeyFamily("logins", "none", "journal: entries go when their rows are committed"),
     KeyFamily("events", "EVENTS_LIFE_S", "tail of user events; SQL has them all"),
-    KeyFamily("wake", "WAKE_LIFE_S", "wakes the relay after a commit"),
+    KeyFamily("signal:{name}", "SIGNAL_LIFE_S", "wakes who waits for the name"),
 )
 
-# A signal nobody took within a minute has been overtaken by the relay's poll.
-WAKE_LIFE_S = 60
+# A signal nobody took within a minute has been overtaken by its waiter's poll.
+SIGNAL_LIFE_S = 60
+# The clock alone keeps fences rising; no clock is set back by a month.
+FENCE_LIFE_S = 30 * 24 * 3600
 # Whoever has heard nothing for so long has asked SQL many times (EVENTS_POLL_S).
 EVENTS_LIFE_S = 600
 # Longer than any single-row SELECT is allowed to take.
-CACHE_LEASE_MS = 5000
+FLIGHT_LEASE_MS = 5000
 FORCED_COUNT_S = 2 * 24 * 3600
 
 
@@ -48,7 +49,6 @@ class Keys:
         self._prefix = prefix + ":"
         self.logins = f"{prefix}:logins"
         self.events = f"{prefix}:events"
-        self.wake = f"{prefix}:wake"
 
     def bucket(self, rule: str, subject: str) -> str:
         """Token bucket of ``rule`` (``login.ip``) for one subject."""
@@ -86,14 +86,6 @@ class Keys:
         """Sealed WeChat access token of an app."""
         return f"{self._prefix}wxtoken:{app_id}"
 
-    def access_token_lease(self, app_id: str) -> str:
-        """Lease of the one refresher."""
-        return f"{self._prefix}wxtoken-lease:{app_id}"
-
-    def access_token_fence(self, app_id: str) -> str:
-        """Counter that orders refreshers."""
-        return f"{self._prefix}wxtoken-fence:{app_id}"
-
     def forced_refreshes(self, app_id: str, day: str) -> str:
         """Count of forced refreshes on one day."""
         return f"{self._prefix}wxtoken-forced:{app_id}:{day}"
@@ -101,3 +93,11 @@ class Keys:
     def lock(self, name: str) -> str:
         """Mutual exclusion under a name."""
         return f"{self._prefix}lock:{name}"
+
+    def fence(self, name: str) -> str:
+        """Last fence of the lock under a name."""
+        return f"{self._prefix}fence:{name}"
+
+    def signal(self, name: str) -> str:
+        """Signal to one who waits for a name."""
+        return f"{self._prefix}signal:{name}"

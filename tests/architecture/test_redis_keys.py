@@ -61,7 +61,7 @@ def test_few_keys_live_for_ever() -> None:
     # A new one is a decision: it must be bounded by something else than time.
     endless = {f.pattern for f in KEY_FAMILIES if f.life in WITHOUT_END}
 
-    assert endless == {"logins", "wxtoken-fence:{app}"}
+    assert endless == {"logins"}
 
 
 def test_no_other_module_spells_a_key() -> None:

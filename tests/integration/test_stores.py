@@ -100,24 +100,6 @@ def test_forced_refreshes_are_counted_by_day(stores: Stores) -> None:
     assert stores.redis.execute("TTL", stores.keys.forced_refreshes(APP, "d1")) > 0
 
 
-def test_a_lock_has_one_owner_who_alone_can_let_go(stores: Stores) -> None:
-    with ThreadPoolExecutor(12) as pool:
-        owners = list(pool.map(lambda _: stores.locks.acquire("x", 5), range(12)))
-    (owner,) = [o for o in owners if o is not None]
-
-    assert not stores.locks.release("x", "stranger")
-    assert stores.locks.acquire("x", 5) is None
-    assert stores.locks.release("x", owner)
-    assert not stores.locks.release("x", owner)
-
-
-def test_a_lock_lets_go_by_itself(stores: Stores) -> None:
-    assert stores.locks.acquire("x", 0.03)
-    sleep(0.05)
-
-    assert stores.locks.acquire("x", 5)
-
-
 # The login journal
 
 

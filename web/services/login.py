@@ -11,7 +11,7 @@ import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from config.clock import Deadline, now_ms, sleep
+from config.clock import Deadline, now_ms
 from config.metrics import LOGINS
 from models.base import new_id
 from models.errors import (
@@ -26,6 +26,7 @@ from models.login_entry import LoginEntry
 from models.sealing import IdentityHasher
 from models.stores.admission import FailedExchange
 from models.stores.sessions import NewSession, WeChatSecrets
+from models.waiting import wait_for
 from web.services.login_answer import LoginAnswer, login_answer
 from web.services.login_attempt import Attempt
 from web.services.login_fallback import LoginFallback
@@ -128,14 +129,19 @@ class LoginService:
         return self._lead(attempt)
 
     def _joined(self, attempt: Attempt) -> bytes:
-        while not attempt.caller.deadline.expired:
-            found = self._stores.admission.find_record(attempt.code_key)
-            if found is not None and is_record(found):
-                return found
-            if found is None:
-                return self._again(attempt)
-            sleep(JOIN_POLL_S)
-        raise Upstream(reason="wechat_timeout")
+        raw = wait_for(
+            lambda: self._landed(attempt),
+            seconds=attempt.caller.deadline.remaining_s(),
+            every_s=JOIN_POLL_S,
+        )
+        if raw is None:
+            raise Upstream(reason="wechat_timeout")
+        return raw or self._again(attempt)
+
+    def _landed(self, attempt: Attempt) -> bytes | None:
+        """Return the record, nothing of a leader that is gone, None in flight."""
+        found = self._stores.admission.find_record(attempt.code_key)
+        return found or b"" if found is None or is_record(found) else None
 
     def _again(self, attempt: Attempt) -> bytes:
         """Try after a leader that died or had less time than this caller has."""

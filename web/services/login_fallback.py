@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from config.clock import monotonic
@@ -16,6 +15,7 @@ from config.metrics import JOURNAL_ADDED
 from models.login_journal import PURPOSE, JournaledLogin, seal_login
 from models.sealing import sealer_for
 from models.sessions import ensure_sessions
+from models.single_flight import SingleFlight
 from web.services.local_buckets import LocalBuckets
 from web.services.login_record import LoginRecord, encode_record
 
@@ -43,10 +43,10 @@ class LoginFallback:
         self._sealer = sealer_for(settings.secrets, PURPOSE)
         self._limits = LocalBuckets(settings.limits)
         self._code_life_s = settings.tokens.code_life_s
-        self._known: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._mutex = threading.Lock()
-        # By code: when it came, oldest first, and what became of it.
-        self._flights: OrderedDict[str, tuple[float, Future[bytes]]] = OrderedDict()
+        # By code: when its record was made, oldest first, and the record.
+        self._known: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
+        self._flights: SingleFlight[bytes] = SingleFlight()
 
     def record(self, code_key: str, limits: LimitCaller, exchange: Exchange) -> bytes:
         """Exchange the code once in this process and journal the login in SQL.
@@ -55,25 +55,21 @@ class LoginFallback:
         both stores are away.
         """
         self._limits.admit("login", limits)
-        came_at, raw = self._known.get(code_key, (0.0, b""))
-        if raw and monotonic() - came_at < self._code_life_s:
-            return raw
-        flight, leads = self._join(code_key)
-        if leads:
-            try:
-                flight.set_result(self.journal(*exchange()))
-            except BaseException as error:
-                self._forget(code_key)
-                flight.set_exception(error)
-                raise
-        # The leader is bounded by its own deadline, and so are we.
-        return flight.result()
+
+        def fly() -> bytes:
+            # Asked inside the flight: one that landed just now has left its record.
+            return self._recall(code_key) or self._finish(code_key, exchange)
+
+        # The leader is bounded by its own deadline, and so are those who join.
+        return self._flights.run(code_key, fly)[0]
 
     def remember(self, code_key: str, raw: bytes) -> None:
         """Keep the record of a login that went through Redis, should Redis go."""
-        self._known[code_key] = monotonic(), raw
-        if len(self._known) > REMEMBERED_CODES:
-            self._known.popitem(last=False)
+        with self._mutex:
+            self._known.pop(code_key, None)
+            self._known[code_key] = monotonic(), raw
+            if len(self._known) > REMEMBERED_CODES:
+                self._known.popitem(last=False)
 
     def journal(self, entry: LoginEntry, told: WeChatSecrets) -> bytes:
         """Write session and journal row in one commit and return the record."""
@@ -86,24 +82,13 @@ class LoginFallback:
             LoginRecord(entry.session_id, entry.user_id, entry.app_id, entry.at)
         )
 
-    def _join(self, code_key: str) -> tuple[Future[bytes], bool]:
-        with self._mutex:
-            self._drop_old()
-            if code_key in self._flights:
-                return self._flights[code_key][1], False
-            flight: Future[bytes] = Future()
-            self._flights[code_key] = monotonic(), flight
-            return flight, True
-
-    def _drop_old(self) -> None:
+    def _recall(self, code_key: str) -> bytes:
+        """Return the record, nothing for a code that is unknown or over."""
+        made_at, raw = self._known.get(code_key, (0.0, b""))
         # A code that is over must not open its session once more.
-        oldest = monotonic() - self._code_life_s
-        while self._flights:
-            at, _ = next(iter(self._flights.values()))
-            if at > oldest and len(self._flights) < REMEMBERED_CODES:
-                return
-            self._flights.popitem(last=False)
+        return raw if raw and monotonic() - made_at < self._code_life_s else b""
 
-    def _forget(self, code_key: str) -> None:
-        with self._mutex:
-            self._flights.pop(code_key, None)
+    def _finish(self, code_key: str, exchange: Exchange) -> bytes:
+        raw = self.journal(*exchange())
+        self.remember(code_key, raw)
+        return raw

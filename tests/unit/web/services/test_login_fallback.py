@@ -139,9 +139,9 @@ def test_memory_of_codes_is_bounded(
 ) -> None:
     fallback = LoginFallback(make_settings(RATE_LIMITS="off"), database)
     for n in range(REMEMBERED_CODES + 20):
-        fallback._join(f"code-{n}")
+        fallback.remember(f"code-{n}", b"r")
 
-    assert len(fallback._flights) == REMEMBERED_CODES
+    assert len(fallback._known) == REMEMBERED_CODES
 
 
 def test_limits_hold_without_redis(
