@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.metrics import EVENT_FAULTS
 from models.errors import RedisUnavailable
