@@ -9,13 +9,13 @@ from __future__ import annotations
 import gc
 import logging
 import os
+from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
-from prometheus_client import multiprocess
 
+from config.ended_metrics import sweep_ended
 from config.logging import configure_logging
-from config.metrics import process_label
 from config.open_files import fitting, lift_limit
 from config.settings import load_settings
 
@@ -79,10 +79,10 @@ settings.run_dir.mkdir(parents=True, exist_ok=True)
 pidfile = str(settings.run_dir / f"{process}.pid")
 
 
-def child_exit(_server: object, worker: Any) -> None:  # noqa: ANN401
+def child_exit(_server: object, _worker: object) -> None:
     """Forget a dead worker's live gauges; its counters stay in the sum."""
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        multiprocess.mark_process_dead(process_label(worker.pid))  # type: ignore[no-untyped-call]
+    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        sweep_ended(Path(folder))
 
 
 def post_worker_init(_worker: object) -> None:

@@ -16,24 +16,21 @@ from config.queues import Queue
 from config.schedule import SCHEDULE
 
 # An underscore would split the file names that prometheus_client reads back.
-_HOST: Final = socket.gethostname().replace("_", "-")
+HOST: Final = socket.gethostname().replace("_", "-")
 
 # Asked for at every count; a process meets its own pid and that of its parent.
 _LABELS: Final[dict[int, str]] = {}
 
 
-def process_label(pid: int | None = None) -> str:
-    """Return the name of a process in the multiprocess folder.
+def process_label() -> str:
+    """Return the name of this process in the multiprocess folder.
 
     Containers share the folder and all begin with the same pids.
     """
-    if pid is not None:
-        # Not kept: children come and go as long as their parent lives.
-        return f"{_HOST}-{pid}"
     own = os.getpid()
     label = _LABELS.get(own)
     if label is None:
-        label = _LABELS[own] = f"{_HOST}-{own}"
+        label = _LABELS[own] = f"{HOST}-{own}"
     return label
 
 

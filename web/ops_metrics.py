@@ -126,7 +126,11 @@ class Exposition(PrometheusMetrics):  # type: ignore[misc]
     ) -> tuple[str, str]:
         """Return the text format only: it may simply be joined, OpenMetrics may not."""
         _ = accept_header
-        counters, content_type = super().generate_metrics(None, names)
+        try:
+            counters, content_type = super().generate_metrics(None, names)
+        except FileNotFoundError:
+            # A process ended between the listing of the files and the reading.
+            counters, content_type = super().generate_metrics(None, names)
         registry: Any = self._journals
         if names:
             registry = registry.restricted_registry(names)

@@ -6,15 +6,16 @@ Connected by `workers/celery.py`; nothing here runs in the web or in the relay.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from celery import signals
-from prometheus_client import multiprocess
 
+from config.ended_metrics import sweep_ended
 from config.logging import configure_logging, get_logger
-from config.metrics import WORKER_REFUSED, process_label
+from config.metrics import WORKER_REFUSED
 from config.settings import Settings
 from tasks.app import after_fork
 from workers.graceful_stop import GracefulStop, allow_break_off
@@ -51,7 +52,6 @@ class ProcessHooks:
             (signals.celeryd_init, self.on_worker_named),
             (signals.setup_logging, self.on_logging),
             (signals.worker_process_init, self.on_child_start),
-            (signals.worker_process_shutdown, self.on_child_end),
             (signals.worker_ready, self.on_ready),
             (signals.worker_shutting_down, self.on_stopping),
             (signals.heartbeat_sent, self.on_heartbeat),
@@ -96,11 +96,9 @@ class ProcessHooks:
         after_fork()
         self.on_logging()
         allow_break_off()
-
-    def on_child_end(self, pid: int, **_: object) -> None:
-        """Free the gauges of a child that ended; its counters stay."""
-        folder = str(self._settings.run_dir / "metrics")
-        multiprocess.mark_process_dead(process_label(pid), folder)  # type: ignore[no-untyped-call]
+        # Whom this one replaces; also one that was killed and could not say so.
+        if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            sweep_ended(Path(folder))
 
     def on_heartbeat(self, **_: object) -> None:
         """Show that the main loop turns."""
