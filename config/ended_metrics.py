@@ -18,9 +18,15 @@ from typing import Any
 
 from prometheus_client.mmap_dict import MmapedDict
 
-from config.metrics import HOST
+from config.metrics import HOST, shared_folder
 
 Found = list[tuple[str, float, float, int]]
+
+
+def sweep_shared_folder() -> None:
+    """Fold what ended processes left, when this process shares its counters."""
+    if (folder := shared_folder()) is not None:
+        sweep_ended(folder)
 
 
 def sweep_ended(folder: Path) -> None:

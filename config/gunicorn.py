@@ -9,12 +9,11 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from pathlib import Path
 from typing import Any
 
 from gunicorn.glogging import Logger
 
-from config.ended_metrics import sweep_ended
+from config.ended_metrics import sweep_shared_folder
 from config.logging import configure_logging
 from config.open_files import fitting, lift_limit
 from config.settings import load_settings
@@ -81,8 +80,7 @@ pidfile = str(settings.run_dir / f"{process}.pid")
 
 def child_exit(_server: object, _worker: object) -> None:
     """Forget a dead worker's live gauges; its counters stay in the sum."""
-    if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        sweep_ended(Path(folder))
+    sweep_shared_folder()
 
 
 def post_worker_init(_worker: object) -> None:

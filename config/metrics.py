@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, values
@@ -32,6 +33,12 @@ def process_label() -> str:
     if label is None:
         label = _LABELS[own] = f"{HOST}-{own}"
     return label
+
+
+def shared_folder() -> Path | None:
+    """Return where processes leave their counters for each other, None if nowhere."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
 
 
 # The library has read PROMETHEUS_MULTIPROC_DIR and chosen files over memory.

@@ -6,14 +6,13 @@ Connected by `workers/celery.py`; nothing here runs in the web or in the relay.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from celery import signals
 
-from config.ended_metrics import sweep_ended
+from config.ended_metrics import sweep_shared_folder
 from config.logging import configure_logging, get_logger
 from config.metrics import WORKER_REFUSED
 from config.settings import Settings
@@ -97,8 +96,7 @@ class ProcessHooks:
         self.on_logging()
         allow_break_off()
         # Whom this one replaces; also one that was killed and could not say so.
-        if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            sweep_ended(Path(folder))
+        sweep_shared_folder()
 
     def on_heartbeat(self, **_: object) -> None:
         """Show that the main loop turns."""
