@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.clock import monotonic, sleep
+from config.metrics import OUTBOX_QUARANTINED
 from config.queues import Queue
 from models.events import Event, EventType
 from models.outbox import Outbox
@@ -28,6 +29,8 @@ from workers.relay_loop import BrokerAway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from prometheus_client import Counter
 
     from config.settings import Settings
     from tasks.app import Resources
@@ -85,6 +88,12 @@ def outbox_of(house: Resources, courier: Postbox, **settings: object) -> OutboxR
     changed = house.settings.journal.model_copy(update=settings)
     stores = house.database, house.stores
     return OutboxRound(stores, courier, changed, tasks=[WARM, REPLAY])
+
+
+def counted(counter: Counter) -> float:
+    """Return what a counter without labels says."""
+    (family,) = counter.collect()
+    return family.samples[0].value
 
 
 def test_logins_travel_in_batches(house: Resources) -> None:
@@ -217,11 +226,13 @@ def test_a_row_whose_holders_died_is_quarantined_unsent(house: Resources) -> Non
         row = work.session.get_one(Outbox, row_id)
         row.deaths, row.fence, row.holder_fence = 2, 3, 3
     courier = Postbox()
+    before = counted(OUTBOX_QUARANTINED)
 
     outbox_of(house, courier).run()
 
     assert courier.sent == []
     assert outbox_row(house, row_id).last_error == "quarantined: 3 processes died of it"
+    assert counted(OUTBOX_QUARANTINED) - before == 1
 
 
 def test_an_event_becomes_one_row_for_each_subscriber(house: Resources) -> None:
