@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import select, update
 
 from config.queues import Queue
 from models.base import database_now, new_id
@@ -48,10 +48,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A try that has been announced; ``number`` counts those of the message."""
+    """A try that has been announced; ``busy_answers`` counts the -1 before it."""
 
     id: str
-    number: int
     busy_answers: int
 
 
@@ -69,11 +68,6 @@ def may_send(row: Notification, outbox_id: str) -> bool:
 def announce_sending(session: Session, row: Notification, outbox_id: str) -> Attempt:
     """Write ``sending`` and the attempt; the call may follow once this is committed."""
     now = database_now(session)
-    earlier = session.scalar(
-        select(func.count())
-        .select_from(NotificationAttempt)
-        .where(NotificationAttempt.notification_id == row.id)
-    )
     attempt = NotificationAttempt(
         id=new_id("na"),
         notification_id=row.id,
@@ -84,7 +78,7 @@ def announce_sending(session: Session, row: Notification, outbox_id: str) -> Att
     session.add(attempt)
     row.state, row.reason, row.updated_at = "sending", None, now
     session.flush()
-    return Attempt(attempt.id, int(earlier or 0) + 1, row.busy_answers)
+    return Attempt(attempt.id, row.busy_answers)
 
 
 def settle(uow: UnitOfWork, row: Notification, outcome: Outcome) -> int:
@@ -94,8 +88,14 @@ def settle(uow: UnitOfWork, row: Notification, outcome: Outcome) -> int:
     """
     session = uow.session
     now = database_now(session)
-    for attempt in _open_attempts(session, row.id):
-        attempt.outcome, attempt.errcode = outcome.name, outcome.errcode
+    session.execute(
+        update(NotificationAttempt)
+        .where(
+            NotificationAttempt.notification_id == row.id,
+            NotificationAttempt.outcome == "sending",
+        )
+        .values(outcome=outcome.name, errcode=outcome.errcode)
+    )
     row.state = "created" if outcome.name == "put_off" else outcome.name
     row.reason, row.errcode, row.updated_at = outcome.reason, outcome.errcode, now
     if outcome.name == "sent":
@@ -175,14 +175,3 @@ def settle_abandoned(
         outcome = Outcome("failed", SET_ASIDE)
     settle(uow, row, outcome)
     return outcome
-
-
-def _open_attempts(session: Session, notification_id: str) -> list[NotificationAttempt]:
-    return list(
-        session.scalars(
-            select(NotificationAttempt).where(
-                NotificationAttempt.notification_id == notification_id,
-                NotificationAttempt.outcome == "sending",
-            )
-        )
-    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.e2e.places import disguises, places
+from tests.e2e.test_notifications import DATA, SEND, Sender
 from tests.servers.house import CODE2SESSION
 from tests.servers.process import wait_until
 
@@ -133,6 +134,20 @@ def failing_logins(house: House, birds: Canaries) -> None:
     birds.note(odd, names_fields=True)
 
 
+def messaging(house: House, birds: Canaries, user: dict[str, Any]) -> None:
+    """Have messages sent, refused, lost on the way and turned away."""
+    text = birds.keep("message", random.token_hex(10))
+    sender = Sender(house, user["openid"], user["user"]["id"])
+    data = {**DATA, "thing2": text}
+    sender.wait(sender.send(data=data, dedupe_key=draw("k-")), "sent")
+    sender.wait(sender.send(data=data), "failed")
+    house.wechat.fault(SEND, "half_json", times=1)
+    sender.wait(sender.send(data=data), "unknown")
+    wrong = {**sender.body(), "data": {**DATA, "thing2": text * 2}}
+    birds.note(sender.ask("POST", body=wrong))
+    birds.note(sender.ask("POST", body={**sender.body(), "user_id": user["openid"]}))
+
+
 def internal_door(house: House, birds: Canaries) -> None:
     """Knock at the internal listener with right and wrong tokens."""
     admin = house.secret("admin_token")
@@ -149,6 +164,7 @@ def birds(house: House) -> Canaries:
         birds.keep(name, house.secret(name))
     user = good_login(house, birds)
     reading_and_writing(house, birds, user)
+    messaging(house, birds, user)
     rotating(house, birds, user)
     internal_door(house, birds)
     failing_logins(house, birds)

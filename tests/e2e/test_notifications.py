@@ -29,10 +29,12 @@ ARRIVAL_S = 10
 class Sender:
     """Another system of ours that writes to one user."""
 
-    def __init__(self, house: House, grants: int = 1) -> None:
+    def __init__(
+        self, house: House, openid: str = "", user_id: str = "", *, grants: int = 1
+    ) -> None:
         self.house = house
-        self.openid = house.wechat.user()["openid"]
-        self.user_id = house.login(self.openid).data["user"]["id"]
+        self.openid = openid or house.wechat.user()["openid"]
+        self.user_id = user_id or house.login(self.openid).data["user"]["id"]
         for _ in range(grants):
             house.wechat.subscribe(self.openid, TEMPLATE)
 
@@ -41,16 +43,19 @@ class Sender:
         url = f"{self.house.url('ops')}/admin/v1/notifications{path}"
         return call(method, url, token=self.house.secret("admin_token"), body=body)
 
-    def send(self, **changes: Any) -> dict[str, Any]:
-        """Have a message accepted."""
-        body = {
+    def body(self) -> dict[str, Any]:
+        """Return a legal request."""
+        return {
             "app_id": "wxdemo0000000001",
             "user_id": self.user_id,
             "template_key": "order_update",
             "data": DATA,
-            **changes,
         }
-        message: dict[str, Any] = self.ask("POST", body=body).data
+
+    def send(self, **changes: Any) -> dict[str, Any]:
+        """Have a message accepted."""
+        answer = self.ask("POST", body={**self.body(), **changes})
+        message: dict[str, Any] = answer.data
         return message
 
     def wait(self, message: dict[str, Any], *states: str) -> dict[str, Any]:
