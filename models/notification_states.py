@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SET_ASIDE = "work_set_aside"
 DIED = "process_died"
+# Nobody knows yet, or nobody will.
+UNKNOWN = ("sending", "unknown")
 # What a person may do to a row of the journal that is not "try again".
 UNWANTED = ("discarded", "cancelled")
 
@@ -114,16 +116,17 @@ def settle(uow: UnitOfWork, row: Notification, outcome: Outcome) -> int:
 def settle_late(
     uow: UnitOfWork, notification_id: str, attempt_id: str, outcome: Outcome
 ) -> bool:
-    """Write what an attempt learned after it had been given up as unknown.
+    """Write what an attempt learned after it had lost its work.
 
-    The message follows only while it is unknown; True when it did.
+    Somebody may have given it up as unknown, or set its work aside while it called.
+    The message follows unless it has gone on meanwhile; True when it did.
     """
     row = lock_notification(uow.session, notification_id)
     attempt = uow.session.get(NotificationAttempt, attempt_id, with_for_update=True)
-    if row is None or attempt is None or attempt.outcome != "unknown":
+    if row is None or attempt is None or attempt.outcome not in UNKNOWN:
         return False
     attempt.outcome, attempt.errcode = outcome.name, outcome.errcode
-    if row.state != "unknown":
+    if row.state not in UNKNOWN:
         return False
     settle(uow, row, outcome)
     return True

@@ -136,6 +136,8 @@ FIELD_TEXTS_ZH: Final[dict[str, str]] = {
     "out_of_range": "取值超出范围",
     "invalid": "格式不正确",
     "repeated": "参数重复",
+    "unknown_app": "没有这个应用",
+    "unknown_template": "没有这个消息模板",
 }
 
 _BY_STATUS: Final[dict[int, str]] = {

@@ -228,6 +228,30 @@ class LateAnswer(KilledCall):
         return answer
 
 
+def test_work_discarded_in_the_middle_of_its_call_keeps_the_outcome(
+    messages: MessageHouse,
+) -> None:
+    message = messages.accept(messages.user())
+    discarding = DiscardedCall(messages, message)
+    messages.tasks.gateway.client(message.app_id)._caller._transport = discarding
+
+    messages.send(message)
+
+    assert messages.work(message).state == "dead"
+    assert messages.state(message) == "sent"
+
+
+class DiscardedCall(LateAnswer):
+    """A transport during whose call a person sets the work aside."""
+
+    def request(self, method: str, path: str, **how: Any) -> Any:
+        answer = self._wechat.request(method, path, **how)
+        if path == SEND:
+            with self.house.tasks.database.unit_of_work() as uow:
+                bury(uow.session, self.house.outbox_id(self.message), "by a person")
+        return answer
+
+
 @pytest.mark.parametrize(
     ("state", "end"), [("created", "failed"), ("sending", "unknown")]
 )
