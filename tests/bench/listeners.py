@@ -68,7 +68,7 @@ def time_until_all_hear(streams: list[socket.socket], word: bytes) -> float:
 def measure(stack: Stack, count: int) -> None:
     """Print the cost of ``count`` idle streams and how soon all of them hear."""
     phone = Phone(stack)
-    phone.login()
+    phone.login(timeout_ms=30_000)
     token = phone.data["access_token"]
     main = stack.running["web"].pid
     for _ in range(50):

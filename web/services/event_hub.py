@@ -152,6 +152,8 @@ class EventHub:
             self._bells.setdefault(bell.user_id, []).append(bell)
             starts, self._started = not self._started, True
         if starts:
+            # The reader needs a moment to find the end of the tail.
+            self._doubt_until = monotonic() + DOUBT_S
             for loop in (self._follow, self._watch):
                 threading.Thread(target=loop, daemon=True).start()
 
