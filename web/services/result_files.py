@@ -52,8 +52,9 @@ class ResultFiles:
         """Return the caller's file.
 
         Raises `NotFound` when there is none, when it is another's, when its time is
-        over, and when the data key has changed since. The first piece is read here, so that a database that is away is
-        told as such; no connection is held between the pieces.
+        over, and when the data key has changed since. The first piece is read here,
+        so that a database that is away is told as such; no connection is held between
+        the pieces.
         """
         facts = self._facts(claims, operation_id)
         first = None if facts is None else self._piece(operation_id, 0)
