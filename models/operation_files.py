@@ -1,6 +1,6 @@
 """Result files of operations: sealed pieces in SQL, so that any host can serve them.
 
-`tasks/exports.py` writes them, `web/services/result_files.py` reads them back.
+`tasks/exports.py` writes them, `web/services/operation_files.py` reads them back.
 """
 
 from __future__ import annotations

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 
 LONGEST_RESEND_MS = 600_000
 EXPIRED = OperationError("deadline_passed", "nobody waits for this any more")
-# The cause names our classes: it stands in the row, for support.
-SET_ASIDE = OperationError(
-    "work_set_aside", "this failed for good; support can see why"
-)
 
 Refusal = Literal["nothing", "early", "held", "cancelled", "expired", "quarantined"]
 
@@ -144,7 +140,8 @@ def bury(session: Session, row_id: str, cause: str, fence: int | None = None) ->
         select(Outbox.operation_id).where(Outbox.id == row_id)
     )
     if operation_id is not None:
-        fail(session, operation_id, SET_ASIDE, state="dead")
+        error = OperationError("work_set_aside", cause)
+        fail(session, operation_id, error, state="dead")
     return True
 
 

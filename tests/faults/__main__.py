@@ -6,9 +6,11 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from tests.faults.drill import HASTE
+from tests.faults import soak
+from tests.faults.drill import HASTE, Drill
 from tests.faults.drills import ALL
 from tests.faults.report import Done, details, document, summary
 from tests.faults.site import Site
@@ -25,17 +27,24 @@ def wanted(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", default=os.urandom(4).hex(), help="repeats a run")
     parser.add_argument("--only", default="", help="drills whose name has this text")
     parser.add_argument("--keep", default="", help="folder to keep logs and data in")
+    parser.add_argument("--soak", type=int, default=0, help="minutes of half load")
     parser.add_argument("--no-report", action="store_true", help="print only")
     return parser.parse_args(arguments)
+
+
+def chosen(asked: argparse.Namespace) -> list[tuple[Drill, Mapping[str, int]]]:
+    """Return the drills to run with their counts; a soak runs alone."""
+    if asked.soak:
+        return [(soak.DRILL, {"minutes": asked.soak})]
+    sizes = [(one, one.smoke if asked.smoke else one.full) for one in ALL]
+    return [(one, counts) for one, counts in sizes
+            if counts is not None and asked.only in one.name]  # fmt: skip
 
 
 def run_all(asked: argparse.Namespace, site: Site) -> list[Done]:
     """Run the chosen drills one after the other."""
     done = []
-    for drill in ALL:
-        counts = drill.smoke if asked.smoke else drill.full
-        if counts is None or asked.only not in drill.name:
-            continue
+    for drill, counts in chosen(asked):
         print(f"{drill.promise} {drill.name} ...", flush=True)
         findings, seconds = site.run(drill, counts, **(HASTE if asked.smoke else {}))
         done.append(Done(drill, findings, seconds))
@@ -43,6 +52,13 @@ def run_all(asked: argparse.Namespace, site: Site) -> list[Done]:
         if findings.verdict is not None:
             print(f"- {findings.verdict.words()}", flush=True)
     return done
+
+
+def append_soak(done: Done) -> None:
+    """Put the soak's part at the end of the report, in place of an older one."""
+    text = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+    before = text.partition("## P23: soak")[0].rstrip()
+    DOCUMENT.write_text(f"{before}\n\n{details(done)}\n".lstrip())
 
 
 def main(arguments: list[str]) -> int:
@@ -56,7 +72,9 @@ def main(arguments: list[str]) -> int:
         finally:
             site.close()
     print("\n" + summary(done))
-    if not (asked.smoke or asked.only or asked.no_report):
+    if asked.soak:
+        append_soak(done[0])
+    elif not (asked.smoke or asked.only or asked.no_report):
         DOCUMENT.write_text(document(done, asked.seed))
     return 1 if any(one.findings.broken for one in done) else 0
 

@@ -28,6 +28,7 @@ class Findings:
     broken: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     verdict: Verdict | None = None
+    table: str = ""
 
     def expect(self, holds: object, words: str) -> None:
         """Note ``words`` as a broken rule unless ``holds``."""

@@ -1,7 +1,6 @@
 """Tasks whose effect can be counted, that take long, or that kill their process.
 
-Loaded by the drills' own entry modules only. A task's name decides its lane, so these
-carry the names of the modules whose work they stand for.
+Loaded by the drills' own entry modules only: importing it adds the tasks to the app.
 """
 
 from __future__ import annotations
@@ -13,26 +12,31 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from config.clock import monotonic, now_ms, sleep
+from config.schedule import JOBS, CatchUp, Job
 from tasks.app import app
 from tasks.base import OutboxTask, Work
+from tasks.schedule import ScheduledTask, SlotWork
+from tests.faults.task_names import (
+    BULK,
+    COUNT,
+    HOLD,
+    LONG,
+    POISON,
+    RACE,
+    SHORT_JOBS,
+    SHORT_S,
+    SLOT,
+    URGENT,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-COUNT = "tasks.sync.drill_count"
-URGENT = "tasks.logins.drill_count"
-BULK = "tasks.exports.drill_count"
-POISON = "tasks.sync.drill_poison"
-HOLD = "tasks.notifications.drill_hold"
-RACE = "tasks.sync.drill_race"
-LONG = "tasks.notifications.drill_long"
+# Without the variable, as in every other drill, there are none.
+for _number in range(int(os.environ.get(SHORT_JOBS, "0"))):
+    _job = f"drill_{_number}"
+    JOBS[_job] = Job(_job, SLOT, SHORT_S, CatchUp.EACH)
 
-# No key forbids a second row: the drill counts what the guards let through.
-TABLE = (
-    "CREATE TABLE drill_effects (n BIGINT AUTO_INCREMENT PRIMARY KEY, "
-    "outbox_id VARCHAR(40) NOT NULL, what VARCHAR(16) NOT NULL, attempt INT NOT NULL, "
-    "at BIGINT NOT NULL, KEY (outbox_id))"
-)
 INSERT = text(
     "INSERT INTO drill_effects (outbox_id, what, attempt, at) "
     "VALUES (:outbox_id, :what, :attempt, :at)"
@@ -108,5 +112,12 @@ def long(work: Work) -> None:
     for number in range(seconds * 5):
         work.checkpoint(number, seconds * 5)
         sleep(0.2)
+    with work.effect() as uow:
+        write_effect(uow.session, work)
+
+
+@app.task(base=ScheduledTask, name=SLOT)
+def slot(work: SlotWork) -> None:
+    """Have one countable effect for one slot."""
     with work.effect() as uow:
         write_effect(uow.session, work)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from config.clock import monotonic, sleep
-from tests.faults.drill_tasks import TABLE
 from tests.faults.ledger import Ledger
+from tests.faults.task_names import TABLE
 from tests.servers.house import all_pids, variables_of
 from tests.servers.process import LocalProcess, wait_until
 from tests.servers.proxy import FaultProxy
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 # What a reply with a task in it looks like on its way from Redis to a worker.
 CARRIES_TASK = b"drill_count"
 ENTRIES = {
-    "workers.celery worker": "tests.faults.worker_app worker",
+    "-A workers.celery worker": "-A tests.faults.worker_app worker",
+    "-A workers.celery beat": "-A tests.faults.worker_app beat",
     "workers.relay": "tests.faults.relay_app",
 }
 OPEN = "SELECT COUNT(*) AS n FROM outbox WHERE state IN ('ready', 'sent')"
@@ -130,7 +131,8 @@ class Ground:
     def kill(self, name: str, *, group: bool = True) -> LocalProcess:
         """Kill a process as a power cut would; ``group`` takes its children along."""
         process = self.stack.running.pop(name)
-        if process.alive:
+        with suppress(ProcessLookupError):
+            # Children may have outlived it: the group is there as long as they are.
             process.signal(signal.SIGKILL, group=group)
         process.kill()
         return process

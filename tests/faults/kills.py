@@ -17,8 +17,9 @@ from tests.servers.house import House
 if TYPE_CHECKING:
     from tests.faults.ground import Ground
 
-# A worker that was just started holds nothing for about three seconds.
 AIM_S = 8.0
+# A worker that was just started holds nothing for some seconds.
+START_S = 40.0
 # Longer than a counting task takes: what is still held then is held by the frozen.
 SETTLE_S = 0.12
 HELD = (
@@ -47,6 +48,7 @@ class Killer:
 
     def kill(self, victim: str) -> Hit:
         """Kill a ``child``, the ``main`` process alone, or the whole ``group``."""
+        self._wait_busy()
         until = monotonic() + AIM_S
         while True:
             frozen = self._aim(victim)
@@ -54,7 +56,7 @@ class Killer:
             if rows or monotonic() > until:
                 break
             self._send(frozen, signal.SIGCONT)
-            sleep(self._ground.random.uniform(0.01, 0.06))
+            sleep(self._ground.random.uniform(0.05, 0.25))
         main = self._ground.stack.running[self._name].pid
         self._send([main] if victim == "main" else frozen, signal.SIGKILL)
         hit = Hit(now_ms(), victim, tuple(sorted(rows)))
@@ -65,6 +67,15 @@ class Killer:
         if victim != "child":
             self._ground.restart(self._name, group=victim == "group")
         return hit
+
+    def _wait_busy(self) -> None:
+        # A worker that starts must not be frozen meanwhile, or it never is up.
+        until = monotonic() + START_S
+        while monotonic() < until:
+            held = self._ground.sql(HELD, before=now_ms() + 1000)
+            if {row["id"] for row in held} - self._seen:
+                return
+            sleep(0.05)
 
     def _aim(self, victim: str) -> list[int]:
         main = self._ground.stack.running[self._name].pid

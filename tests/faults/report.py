@@ -84,7 +84,8 @@ def details(one: Done) -> str:
         *(f"- note: {words}" for words in findings.notes),
         *(f"- **broken: {words}**" for words in findings.broken),
     ]
-    return "\n".join(lines)
+    text = "\n".join(lines)
+    return f"{text}\n\n{findings.table}" if findings.table else text
 
 
 def figures(findings: Findings) -> list[tuple[str, object]]:
@@ -109,7 +110,7 @@ def first_line(command: list[str]) -> str:
     return line.replace(command[0], command[0].rpartition("/")[2])
 
 
-def document(done: Sequence[Done], seed: str, soak: str = "") -> str:
+def document(done: Sequence[Done], seed: str) -> str:
     """Return the whole report."""
     at = datetime.fromtimestamp(now_ms() / 1000, UTC)
     machine = (
@@ -123,5 +124,5 @@ def document(done: Sequence[Done], seed: str, soak: str = "") -> str:
         f"- versions: {versions()}",
         f"- drills: {len(done)}, promises kept: {kept}",
     ]
-    parts = [INTRO, "\n".join(facts), summary(done), *map(details, done), soak]
+    parts = [INTRO, "\n".join(facts), summary(done), *map(details, done)]
     return "\n\n".join(part.strip() for part in parts if part) + "\n"

@@ -10,10 +10,10 @@ import pytest
 from config.clock import monotonic, sleep
 from tests.faults.checker import check
 from tests.faults.drill import HASTE, Drill
-from tests.faults.drill_tasks import COUNT, RACE
 from tests.faults.loads.floods import flood
 from tests.faults.loads.patches import logged_in
 from tests.faults.sabotage import VARIABLE
+from tests.faults.task_names import COUNT, RACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

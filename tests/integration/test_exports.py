@@ -207,16 +207,6 @@ def test_a_file_is_its_owners_alone_and_for_a_time(exports: Exports) -> None:
     assert exports.pieces() == []
 
 
-def test_a_file_that_another_key_sealed_is_not_found(exports: Exports) -> None:
-    operation = done(exports)
-    strange = sa.update(OperationFile).values(body=b"\x01" + b"sealed by another key")
-    with exports.house.database.unit_of_work() as uow:
-        uow.session.execute(strange)
-
-    with pytest.raises(NotFound):
-        exports.content(operation)
-
-
 def test_a_file_that_goes_away_is_not_taken_for_whole(exports: Exports) -> None:
     exports.give_logins(800)
     operation = done(exports)

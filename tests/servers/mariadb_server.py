@@ -48,7 +48,7 @@ class MariaDbServer:
             find_mariadb("mariadbd"),
             "--no-defaults",
             *self._as_root(),
-            f"--datadir={self.folder / 'data'}",
+            *self._folders(),
             f"--socket={self.folder / 's'}",
             f"--pid-file={self.folder / 'pid'}",
             f"--port={self.port}",
@@ -65,6 +65,10 @@ class MariaDbServer:
         # mariadbd refuses to run as root unless told so by name.
         return ["--user=root"] if os.geteuid() == 0 else []
 
+    def _folders(self) -> list[str]:
+        # Several servers that share /tmp delete each other's temporary tables.
+        return [f"--datadir={self.folder / 'data'}", f"--tmpdir={self.folder / 'tmp'}"]
+
     def start(self) -> None:
         """Make the data folder when it is new, start, and make our account."""
         fresh = not (self.folder / "data").exists()
@@ -78,12 +82,12 @@ class MariaDbServer:
             self._make_account()
 
     def _install(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         command = [
             find_mariadb("mariadb-install-db"),
             "--no-defaults",
             *self._as_root(),
-            f"--datadir={self.folder / 'data'}",
+            *self._folders(),
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ]

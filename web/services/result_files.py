@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from config.logging import get_logger
 from models.errors import NotFound, Unavailable
 from models.operation_files import find_piece, piece_owner
 from models.operations import find_user_view
-from models.sealing import Unsealable, sealer_for
+from models.sealing import sealer_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from config.secrets import SecretSettings
     from models.database import Database
     from web.services.caller import Claims
-
-
-_log = get_logger(__name__)
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -51,10 +47,9 @@ class ResultFiles:
     def open(self, claims: Claims, operation_id: str) -> ResultFile:
         """Return the caller's file.
 
-        Raises `NotFound` when there is none, when it is another's, when its time is
-        over, and when the data key has changed since. The first piece is read here,
-        so that a database that is away is told as such; no connection is held between
-        the pieces.
+        Raises `NotFound` when there is none, when it is another's, and when its time
+        is over. The first piece is read here, so that a database that is away is
+        told as such; no connection is held between the pieces.
         """
         facts = self._facts(claims, operation_id)
         first = None if facts is None else self._piece(operation_id, 0)
@@ -87,9 +82,4 @@ class ResultFiles:
             sealed = find_piece(session, operation_id, part)
         if sealed is None:
             return None
-        try:
-            return self._sealer.unseal(sealed, piece_owner(operation_id, part))
-        except Unsealable:
-            # The data key was changed since: nobody can read this file any more.
-            _log.error("result file cannot be opened", operation_id=operation_id)
-            return None
+        return self._sealer.unseal(sealed, piece_owner(operation_id, part))

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from tests.faults.drills import (
+    beats,
     broker_cuts,
     bulk_flood,
+    full_disks,
+    fuzz,
+    idempotency,
     long_tasks,
+    messages,
     poison,
     redis_freeze,
     redis_restarts,
     redis_wipes,
+    rolling,
+    slow_clients,
+    sql_kills,
+    stepped_clocks,
     worker_kills,
 )
 
@@ -19,7 +28,17 @@ ALL = (
     redis_wipes.DRILL,
     redis_freeze.DRILL,
     redis_restarts.DRILL,
+    sql_kills.DRILL,
+    messages.KILLS,
+    idempotency.DRILL,
+    beats.DRILL,
     poison.DRILL,
     long_tasks.DRILL,
     bulk_flood.DRILL,
+    rolling.DRILL,
+    slow_clients.DRILL,
+    fuzz.DRILL,
+    stepped_clocks.DRILL,
+    full_disks.DRILL,
+    messages.STEADY,
 )

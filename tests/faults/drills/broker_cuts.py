@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from config.clock import monotonic, sleep
 from tests.faults.checker import check
 from tests.faults.drill import Drill, Findings
-from tests.faults.drill_tasks import COUNT
 from tests.faults.loads.floods import flood
+from tests.faults.task_names import COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from config.clock import sleep
 from tests.faults.drill import Drill, Findings
-from tests.faults.drill_tasks import BULK, URGENT
 from tests.faults.loads.floods import flood
 from tests.faults.loads.load import Load, quantile
 from tests.faults.loads.patches import Patches
+from tests.faults.task_names import BULK, URGENT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

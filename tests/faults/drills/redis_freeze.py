@@ -8,11 +8,11 @@ from config.clock import monotonic, now_ms, sleep
 from tests.faults.alarms import Alarm
 from tests.faults.checker import check
 from tests.faults.drill import Drill, Findings
-from tests.faults.drill_tasks import COUNT
 from tests.faults.loads.floods import flood
 from tests.faults.loads.load import Load, Tally
 from tests.faults.loads.logins import Logins
 from tests.faults.loads.patches import Patches
+from tests.faults.task_names import COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

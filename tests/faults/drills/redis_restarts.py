@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from config.clock import now_ms, sleep
 from tests.faults.checker import check
 from tests.faults.drill import Drill, Findings
-from tests.faults.drill_tasks import COUNT
 from tests.faults.drills.redis_freeze import first_effect_s
 from tests.faults.loads.floods import flood
+from tests.faults.task_names import COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

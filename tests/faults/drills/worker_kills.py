@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from config.clock import monotonic, sleep
 from tests.faults.checker import check
 from tests.faults.drill import Drill, Findings
-from tests.faults.drill_tasks import COUNT
+from tests.faults.ground import OPEN
 from tests.faults.kills import Killer
 from tests.faults.loads.floods import flood
 from tests.faults.loads.load import Load
 from tests.faults.loads.logins import Logins
 from tests.faults.loads.patches import Patches
+from tests.faults.task_names import COUNT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +28,12 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     """Flood, kill in turn while work is in flight, then compare."""
     killer, start = Killer(ground), monotonic()
     patches, logins = Patches(ground), Logins(ground)
-    with Load(patches, rate=10) as patched, Load(logins, rate=5):
-        left, kills = counts["tasks"], counts["kills"]
-        for number in range(kills):
-            share = left // (kills - number)
-            flood(ground, COUNT, share, payload="8")
-            left -= share
+    with Load(patches, rate=4) as patched, Load(logins, rate=2):
+        tasks = 0
+        for number in range(counts["kills"]):
+            # Enough to be busy and no more: what waits would hide the recovery.
+            more = max(0, counts["waiting"] - ground.number(OPEN))
+            tasks += len(flood(ground, COUNT, more, payload="8"))
             sleep(ground.random.uniform(0.2, 0.6))
             killer.kill(VICTIMS[number % len(VICTIMS)])
     busy = monotonic() - start
@@ -43,7 +44,7 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     enough = counts["kills"] * 4 // 5
     findings.expect(verdict.hits >= enough, f"only {verdict.hits} kills hit work")
     findings.figures.update(
-        tasks=counts["tasks"],
+        tasks=tasks,
         kills=counts["kills"],
         hits=verdict.hits,
         killing_s=round(busy),
@@ -59,6 +60,6 @@ DRILL = Drill(
     "when it holds a row; profile changes and logins go on meanwhile",
     rule="0 lost, 0 doubled, 4 of 5 kills hit work in flight, all final within 120 s",
     run=run,
-    full={"tasks": 5000, "kills": 50},
+    full={"kills": 50, "waiting": 100},
     settings={"WORKER_CONCURRENCY": "4"},
 )

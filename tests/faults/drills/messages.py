@@ -1,0 +1,132 @@
+"""P8 and P24: messages to WeChat under kills and lost answers; one call at most."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from config.clock import sleep
+from tests.faults.checker import Verdict
+from tests.faults.drill import Drill, Findings
+from tests.faults.kills import Killer
+from tests.faults.loads.load import Load
+from tests.faults.loads.messages import (
+    SEND,
+    Messages,
+    arrival_shares,
+    arrivals,
+    count_states,
+    doubled,
+    states,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.faults.ground import Ground
+
+FINAL = ("sent", "delivered", "failed", "unknown", "cancelled")
+OPEN = (
+    "SELECT COUNT(*) FROM notifications WHERE state NOT IN "
+    "('sent', 'delivered', 'failed', 'unknown', 'cancelled')"
+)
+ARRIVAL_S, SHARE = 10, 95
+
+
+def judge(ground: Ground, findings: Findings, within_s: float) -> Verdict:
+    """Wait for the end of every message and compare ledger, table and arrivals."""
+    ground.stack.wait(
+        lambda: ground.number(OPEN) == 0, within_s=within_s, what="no open message"
+    )
+    known, arrived = states(ground), arrivals(ground)
+    verdict = Verdict(doubled=doubled(ground))
+    for entry in ground.ledger.read("message"):
+        verdict.acknowledged += not entry.unknown
+        verdict.unknown += entry.unknown
+        if not entry.unknown and known.get(entry.id) not in FINAL:
+            verdict.lost.append(entry.id)
+        told_sent = known.get(entry.id) in ("sent", "delivered")
+        if told_sent and entry.id not in arrived:
+            verdict.lost.append(entry.id)
+    findings.judge(verdict)
+    return verdict
+
+
+def kill(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
+    """Kill the notifier while calls are under way, then lose answers."""
+    messages, killer = Messages(ground), Killer(ground, "notifier")
+    wechat = ground.stack.wechat
+    wechat.fault(SEND, "delay", delay_ms=300)
+    with Load(messages, rate=8, threads=4) as load:
+        for _ in range(counts["kills"]):
+            sleep(ground.random.uniform(0.2, 0.8))
+            killer.kill("group")
+        lose_answers(ground, "accept_then_reset", counts["lost_answers"])
+        lose_answers(ground, "accept_then_stall", counts["lost_answers"] // 4)
+    wechat.heal()
+    verdict = judge(ground, findings, within_s=300)
+    verdict.hits = sum(bool(hit.rows) for hit in killer.hits)
+    told = count_states(ground)
+    at_risk = sum(len(hit.rows) for hit in killer.hits)
+    at_risk += counts["lost_answers"] + counts["lost_answers"] // 4
+    findings.expect(told["unknown"] <= at_risk, f"{told['unknown']} are unknown")
+    findings.figures.update(
+        messages=len(load.tally.seen),
+        kills=counts["kills"],
+        hits=verdict.hits,
+        answers_lost=counts["lost_answers"] + counts["lost_answers"] // 4,
+        in_flight_at_risk=at_risk,
+        states=dict(told),
+        most_arrivals_of_one=max(map(len, arrivals(ground).values()), default=0),
+    )
+
+
+def lose_answers(ground: Ground, mode: str, times: int) -> None:
+    """Have WeChat take the next ``times`` calls and never answer them."""
+    wechat = ground.stack.wechat
+    wechat.heal()
+    before = wechat.calls(SEND)
+    wechat.fault(SEND, mode, times=times)
+    ground.stack.wait(
+        lambda: wechat.calls(SEND) >= before + times, within_s=60, what=f"{mode} calls"
+    )
+
+
+def steady(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
+    """Send at a steady rate in good health and take the time to the arrival."""
+    messages = Messages(ground)
+    with Load(messages, rate=counts["rate"], threads=4) as load:
+        sleep(counts["seconds"])
+    judge(ground, findings, within_s=60)
+    asked, in_time = arrival_shares(ground, ARRIVAL_S)
+    share = 100 * in_time / max(1, asked)
+    findings.expect(share >= SHARE, f"only {share:.1f} % arrived within 10 s")
+    findings.figures.update(
+        accepted=f"{load.tally.accepted}/{len(load.tally.seen)}",
+        arrived_within_10_s=f"{in_time}/{asked} ({share:.1f} %)",
+        refusals=load.tally.refusals(),
+    )
+
+
+PROCESSES = ("wechat", "web", "ops", "relay", "worker", "notifier")
+KILLS = Drill(
+    name="message-kills",
+    promise="P8",
+    does="kill -9 of the notifier while it calls WeChat, then WeChat accepts and "
+    "resets or falls silent",
+    rule="no message reaches WeChat twice, each ends in a final state, unknown <= "
+    "what was in flight",
+    run=kill,
+    full={"kills": 20, "lost_answers": 60},
+    smoke={"kills": 2, "lost_answers": 6},
+    processes=PROCESSES,
+    settings={"TASK_LEASE_S": "10", "RESEND_AFTER_S": "5"},
+)
+STEADY = Drill(
+    name="message-arrival",
+    promise="P24",
+    does="messages at a steady rate",
+    rule=">= 95 % reach the simulator within 10 s of their acceptance",
+    run=steady,
+    full={"seconds": 20, "rate": 10},
+    processes=PROCESSES,
+)
