@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.faults import soak
 from tests.faults.drill import HASTE, Drill
 from tests.faults.drills import ALL
-from tests.faults.report import Done, details, document, summary
+from tests.faults.report import Done, details, document, replaced, summary
 from tests.faults.site import Site
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "resilience-report.md"
@@ -54,11 +54,14 @@ def run_all(asked: argparse.Namespace, site: Site) -> list[Done]:
     return done
 
 
-def append_soak(done: Done) -> None:
-    """Put the soak's part at the end of the report, in place of an older one."""
-    text = DOCUMENT.read_text() if DOCUMENT.exists() else ""
-    before = text.partition("## P23: soak")[0].rstrip()
-    DOCUMENT.write_text(f"{before}\n\n{details(done)}\n".lstrip())
+def write_report(asked: argparse.Namespace, done: list[Done]) -> None:
+    """Write the report; what was run alone takes its place in the one there is."""
+    alone = asked.soak or asked.only
+    if not alone:
+        DOCUMENT.write_text(document(done, asked.seed))
+    elif DOCUMENT.exists():
+        for one in done:
+            DOCUMENT.write_text(replaced(DOCUMENT.read_text(), one))
 
 
 def main(arguments: list[str]) -> int:
@@ -72,10 +75,8 @@ def main(arguments: list[str]) -> int:
         finally:
             site.close()
     print("\n" + summary(done))
-    if asked.soak:
-        append_soak(done[0])
-    elif not (asked.smoke or asked.only or asked.no_report):
-        DOCUMENT.write_text(document(done, asked.seed))
+    if not (asked.smoke or asked.no_report):
+        write_report(asked, done)
     return 1 if any(one.findings.broken for one in done) else 0
 
 

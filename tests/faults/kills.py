@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 AIM_S = 8.0
 # A worker that was just started holds nothing for some seconds.
 START_S = 40.0
+# How long a worker may work between being up and its death.
+WORKS_S = 0.2, 1.2
 # Longer than a counting task takes: what is still held then is held by the frozen.
 SETTLE_S = 0.12
 HELD = (
-    "SELECT id FROM outbox WHERE state = 'sent' AND holder_fence IS NOT NULL "
+    "SELECT id, fence FROM outbox WHERE state = 'sent' AND holder_fence IS NOT NULL "
     "AND updated_at < :before"
 )
 
@@ -44,11 +46,12 @@ class Killer:
         self._name = name
         self.hits: list[Hit] = []
         # Held by an earlier victim and not begun again yet.
-        self._seen: set[str] = set()
+        self._seen: set[tuple[str, int]] = set()
 
     def kill(self, victim: str) -> Hit:
         """Kill a ``child``, the ``main`` process alone, or the whole ``group``."""
         self._wait_busy()
+        sleep(self._ground.random.uniform(*WORKS_S))
         until = monotonic() + AIM_S
         while True:
             frozen = self._aim(victim)
@@ -59,7 +62,7 @@ class Killer:
             sleep(self._ground.random.uniform(0.05, 0.25))
         main = self._ground.stack.running[self._name].pid
         self._send([main] if victim == "main" else frozen, signal.SIGKILL)
-        hit = Hit(now_ms(), victim, tuple(sorted(rows)))
+        hit = Hit(now_ms(), victim, tuple(sorted(row for row, _ in rows)))
         # Children that outlive their main process end by themselves, work done.
         self._send(frozen, signal.SIGCONT)
         self._seen |= rows
@@ -72,8 +75,7 @@ class Killer:
         # A worker that starts must not be frozen meanwhile, or it never is up.
         until = monotonic() + START_S
         while monotonic() < until:
-            held = self._ground.sql(HELD, before=now_ms() + 1000)
-            if {row["id"] for row in held} - self._seen:
+            if self._held(now_ms() + 1000):
                 return
             sleep(0.05)
 
@@ -84,12 +86,15 @@ class Killer:
             return [self._ground.random.choice(children)]
         return [main, *children]
 
-    def _freeze(self, pids: list[int]) -> set[str]:
+    def _freeze(self, pids: list[int]) -> set[tuple[str, int]]:
         self._send(pids, signal.SIGSTOP)
         before = now_ms()
         sleep(SETTLE_S)
-        held = {row["id"] for row in self._ground.sql(HELD, before=before)}
-        return held - self._seen
+        return self._held(before)
+
+    def _held(self, before: int) -> set[tuple[str, int]]:
+        held = self._ground.sql(HELD, before=before)
+        return {(row["id"], int(row["fence"])) for row in held} - self._seen
 
     @staticmethod
     def _send(pids: list[int], number: signal.Signals) -> None:

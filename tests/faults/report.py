@@ -110,6 +110,22 @@ def first_line(command: list[str]) -> str:
     return line.replace(command[0], command[0].rpartition("/")[2])
 
 
+def replaced(text: str, one: Done) -> str:
+    """Return a report with the row and the part of one drill that was run again."""
+    name, promise = one.drill.name, one.drill.promise
+    lines = [line for line in text.split("\n") if f"| {name} " not in line]
+    rows = table(HEAD, [row(one)]).split("\n")
+    last = max(
+        (n for n, line in enumerate(lines) if line.startswith("| P")), default=-1
+    )
+    if last >= 0:
+        lines.insert(last + 1, rows[2])
+    before, heading, after = "\n".join(lines).partition(f"## {promise}: {name}\n")
+    rest = after.partition("\n## ")[2] if heading else ""
+    parts = [before.strip(), details(one), f"## {rest.strip()}" if rest else ""]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
 def document(done: Sequence[Done], seed: str) -> str:
     """Return the whole report."""
     at = datetime.fromtimestamp(now_ms() / 1000, UTC)
