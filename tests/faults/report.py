@@ -113,13 +113,8 @@ def first_line(command: list[str]) -> str:
 def replaced(text: str, one: Done) -> str:
     """Return a report with the row and the part of one drill that was run again."""
     name, promise = one.drill.name, one.drill.promise
-    lines = [line for line in text.split("\n") if f"| {name} " not in line]
-    rows = table(HEAD, [row(one)]).split("\n")
-    last = max(
-        (n for n, line in enumerate(lines) if line.startswith("| P")), default=-1
-    )
-    if last >= 0:
-        lines.insert(last + 1, rows[2])
+    fresh = table(HEAD, [row(one)]).split("\n")[2]
+    lines = [fresh if f"| {name} " in line else line for line in text.split("\n")]
     before, heading, after = "\n".join(lines).partition(f"## {promise}: {name}\n")
     rest = after.partition("\n## ")[2] if heading else ""
     parts = [before.strip(), details(one), f"## {rest.strip()}" if rest else ""]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.drills import (
+    bad_network,
     beats,
     broker_cuts,
     bulk_flood,
@@ -27,6 +28,7 @@ ALL = (
     broker_cuts.DRILL,
     redis_wipes.DRILL,
     redis_freeze.DRILL,
+    bad_network.DRILL,
     redis_restarts.DRILL,
     sql_kills.DRILL,
     messages.KILLS,
