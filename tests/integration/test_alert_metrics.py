@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
 
 # Made by Prometheus for each target.
+ENDS = ("total", "bucket", "count")
 OWN = {"up"}
 
 
@@ -42,7 +43,7 @@ def counted() -> set[str]:
         name
         for metric in metrics
         for family in metric.describe()
-        for name in (family.name, f"{family.name}_total", f"{family.name}_bucket")
+        for name in (family.name, *(f"{family.name}_{end}" for end in ENDS))
     }
 
 

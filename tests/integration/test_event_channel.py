@@ -10,6 +10,7 @@ import pytest
 
 from config.clock import monotonic, sleep
 from tests.integration.stream_client import Listening
+from tests.servers.house import House
 from tests.servers.http import call
 from tests.servers.phone import Phone
 from tests.servers.process import wait_until
@@ -153,13 +154,15 @@ def test_a_client_that_hangs_up_frees_its_place(phone: Phone) -> None:
 
 
 def test_a_rolling_restart_fails_nobody(phone: Phone) -> None:
+    web = phone.stack.running["web"]
+    before = House.children(web.pid)
     stream = Listening(phone)
     cursor = poll(phone, wait_ms=0)["cursor"]
     with ThreadPoolExecutor(6) as pool:
         polls = [pool.submit(poll, phone, cursor, 25_000) for _ in range(6)]
         sleep(0.5)
         began = monotonic()
-        phone.stack.running["web"].signal(signal.SIGHUP)
+        web.signal(signal.SIGHUP)
         pages = [waiting.result(PATIENCE_S) for waiting in polls]
         assert monotonic() - began < SOON_S
 
@@ -168,6 +171,12 @@ def test_a_rolling_restart_fails_nobody(phone: Phone) -> None:
     assert list(stream.lines) == []
     phone.rename("after the restart")
     assert heard(phone, cursor, "profile.updated")
+    # A process that leaves may still take a connection, and end its stream at once.
+    wait_until(
+        lambda: not set(before) & set(House.children(web.pid)),
+        within_s=30,
+        what="the processes of before are gone",
+    )
 
 
 # The last test: relay and worker take longer to mend than listeners do.

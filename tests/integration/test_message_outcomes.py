@@ -247,8 +247,10 @@ class DiscardedCall(LateAnswer):
     def request(self, method: str, path: str, **how: Any) -> Any:
         answer = self._wechat.request(method, path, **how)
         if path == SEND:
-            with self.house.tasks.database.unit_of_work() as uow:
-                bury(uow.session, self.house.outbox_id(self.message), "by a person")
+            row_id = self.house.outbox_id(self.message)
+            self.house.tasks.database.transact(
+                lambda uow: bury(uow.session, row_id, "by a person")
+            )
         return answer
 
 

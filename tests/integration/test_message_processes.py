@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.servers.mariadb_server import MariaDbServer
 
+BUSY = 43108
 PROCESSES = ("wechat", "web", "ops", "relay", "worker", "notifier")
 
 
@@ -89,7 +90,11 @@ def test_a_killed_call_is_unknown_and_the_rest_goes_out(
             within_s=40,
             what=f"message {end}",
         )
-    assert len(stack.wechat.deliveries(phone.openid)) == 2
+    # While WeChat still has the first in hand it may refuse the other (43108).
+    arrived = [
+        one for one in stack.wechat.deliveries(phone.openid) if one["errcode"] != BUSY
+    ]
+    assert len(arrived) == 2
 
 
 def test_a_planned_message_outlives_redis(stack: Stack, phone: Phone) -> None:
