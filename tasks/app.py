@@ -16,6 +16,7 @@ from config.schedule import beat_schedule
 from config.settings import Settings
 from models.database import Database, open_database
 from models.stores.container import Stores, open_stores
+from tasks.broker import use_own_transports
 from wechat.gateway import Gateway, open_gateway
 
 TASK_MODULES = (
@@ -30,6 +31,7 @@ TASK_MODULES = (
     "tasks.exports",
 )
 
+use_own_transports()
 app = Celery("kuaida", include=list(TASK_MODULES))
 
 
