@@ -13,7 +13,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram, values
 
-from config.queues import Queue
+from config.queues import READERS, Queue
 from config.schedule import SCHEDULE
 
 # An underscore would split the file names that prometheus_client reads back.
@@ -189,6 +189,11 @@ WORKER_REPLACED: Final = Counter(
     "Workers that heard nothing while work waited.",
     ("queue",),
 )
+FROZEN_REPLACED: Final = Counter(
+    "kuaida_frozen_replaced",
+    "Processes killed because they gave no sign of life, counted by their successors.",
+    ("process",),
+)
 WORK_STOPPED: Final = Counter(
     "kuaida_work_stopped", "Stops of a worker that had to break off running work."
 )
@@ -224,6 +229,8 @@ for _journal in ("logins", "outbox"):
         _counter.labels(_journal)
 for _queue in Queue:
     WORKER_REPLACED.labels(_queue.value)
+for _process in (*READERS, "relay", "beat"):
+    FROZEN_REPLACED.labels(_process)
 NOTIFICATIONS.labels("unknown", "timeout")
 WECHAT_TOKEN_REFRESHES.labels("failed")
 HTTP_ERRORS.labels("overloaded")

@@ -179,6 +179,14 @@ class RunnerSettings(SettingGroup):
         description="Seconds for running requests and tasks before the hard stop; "
         "everything is over within 5 s more.",
     )
+    frozen_after_s: int = Field(
+        40,
+        alias="FROZEN_AFTER_S",
+        ge=10,
+        le=3600,
+        description="Seconds without a sign of life until a process is killed and "
+        "started again; signs come each 5 s, whatever the stores do.",
+    )
     log_file_bytes: int = Field(
         20_000_000,
         alias="LOG_FILE_BYTES",

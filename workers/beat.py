@@ -19,7 +19,7 @@ from config.metrics import BEAT_ASKED, BEAT_FAILURES
 from config.queues import queue_of
 from config.schedule import ASK
 from tasks.app import known_settings
-from workers.health import heartbeat_path, touch_heartbeat
+from workers.health import count_replacement, heartbeat_path, touch_heartbeat
 from workers.publisher import Publisher
 from workers.relay_loop import BrokerAway
 
@@ -111,6 +111,7 @@ class LivingScheduler(Scheduler):
         depth = DEEP * settings.journal.queue_depth
         self._metronome = Metronome(every_s, self._publisher, depth)
         self._heartbeat = heartbeat_path(settings, "beat")
+        count_replacement(self._heartbeat)
         self._longest_s = settings.celery.beat_interval_s
 
     def tick(self, *_: Any, **__: Any) -> float:  # noqa: ANN401 (Celery's own)

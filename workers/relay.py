@@ -16,7 +16,7 @@ from config.settings import Settings, load_settings
 from models.database import open_database
 from models.stores.container import open_stores
 from tasks.app import configure
-from workers.health import heartbeat_path, touch_heartbeat
+from workers.health import count_replacement, heartbeat_path, touch_heartbeat
 from workers.login_relay import LoginRound
 from workers.outbox_relay import OutboxRound
 from workers.publisher import Publisher
@@ -50,6 +50,7 @@ class Relay:
 
     def run(self) -> None:
         """Work until `end`; leaves a sign of life while both loops have one."""
+        count_replacement(self._heartbeat)
         for loop in self._loops:
             loop.start()
         while not self._ending.wait(BEAT_S):

@@ -18,7 +18,7 @@ from config.metrics import WORKER_REFUSED
 from config.settings import Settings
 from tasks.app import after_fork
 from workers.graceful_stop import GracefulStop, allow_break_off
-from workers.health import heartbeat_path, touch_heartbeat
+from workers.health import count_replacement, heartbeat_path, touch_heartbeat
 from workers.watchdog import Watchdog, watch
 
 # The commands that run without a name of their own.
@@ -78,9 +78,9 @@ class ProcessHooks:
         """Watch the worker, now that it hears; ``sender`` is its consumer."""
         self.on_heartbeat()
         self._stop = GracefulStop(sender.pool, self._settings.celery.soft_shutdown_s)
-        self._watchdog = watch(
-            self._settings, list(sender.app.amqp.queues.consume_from)
-        )
+        count_replacement(self.heartbeat)
+        queues = list(sender.app.amqp.queues.consume_from)
+        self._watchdog = watch(self._settings, queues, self.heartbeat)
         self._stop.start()
         self._watchdog.start()
 

@@ -2,6 +2,8 @@
 
 Celery can keep its connection and consume nothing. The thread looks at the queues by
 a connection of its own; the supervisor (`make run`, Compose) starts the next process.
+Each look is also a sign of life, which Celery's main loop does not give while it waits
+for its broker: the thread of a frozen process leaves none.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from celery.worker import state
 
@@ -20,6 +23,7 @@ from config.metrics import WORKER_REPLACED
 from config.settings import Settings
 from models.errors import RedisUnavailable
 from models.stores.container import open_stores
+from workers.health import touch_file
 
 LOOK_EVERY_S = 5.0
 # A worker that is deaf may be too stuck to end politely.
@@ -70,6 +74,7 @@ class Watchdog(threading.Thread):
         activity: Callable[[], Activity],
         patience_s: float,
         replace: Callable[[str], None],
+        alive: Callable[[], None],
     ) -> None:
         """``look`` returns the lengths of this worker's queues."""
         super().__init__(name="watchdog", daemon=True)
@@ -77,6 +82,7 @@ class Watchdog(threading.Thread):
         self._activity = activity
         self._silence = Silence(patience_s)
         self._replace = replace
+        self._alive = alive
         self._ending = threading.Event()
 
     def end(self) -> None:
@@ -86,6 +92,7 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         """Look until the worker ends or must be replaced."""
         while not self._ending.wait(LOOK_EVERY_S):
+            self._alive()
             try:
                 lengths = self._look()
             except RedisUnavailable:
@@ -99,7 +106,7 @@ class Watchdog(threading.Thread):
                 return
 
 
-def watch(settings: Settings, queues: list[str]) -> Watchdog:
+def watch(settings: Settings, queues: list[str], heartbeat: Path) -> Watchdog:
     """Return the watchdog of this process, which consumes ``queues``."""
     names = {f"{settings.broker_prefix}{queue}": queue for queue in queues}
     stores = open_stores(settings)
@@ -108,7 +115,11 @@ def watch(settings: Settings, queues: list[str]) -> Watchdog:
         lengths = stores.queue_lengths(list(names))
         return {names[name]: length for name, length in lengths.items()}
 
-    return Watchdog(look, work_of_worker, settings.celery.probe_s, replace_worker)
+    def alive() -> None:
+        touch_file(heartbeat)
+
+    patience_s = settings.celery.probe_s
+    return Watchdog(look, work_of_worker, patience_s, replace_worker, alive)
 
 
 def work_of_worker() -> Activity:

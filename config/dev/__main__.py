@@ -58,7 +58,7 @@ def clean_run_dir(run_dir: Path) -> None:
     """Forget the last run: its pids, heartbeats and metrics are nobody's."""
     shutil.rmtree(run_dir / "metrics", ignore_errors=True)
     (run_dir / "metrics").mkdir(parents=True)
-    for pattern in ("*.pid", "*.alive", "ready", "redis_url"):
+    for pattern in ("*.pid", "*.alive", "*.frozen", "ready", "redis_url"):
         for path in run_dir.glob(pattern):
             path.unlink(missing_ok=True)
 
@@ -79,7 +79,10 @@ def run(settings: Settings, plan: Plan) -> int:
     """Run the stack until a stop is asked for; return the exit code."""
     clean_run_dir(settings.run_dir)
     supervisor = Supervisor(
-        ROOT, settings.run_dir, grace_s=settings.runner.stop_grace_s
+        ROOT,
+        settings.run_dir,
+        grace_s=settings.runner.stop_grace_s,
+        frozen_after_s=settings.runner.frozen_after_s,
     )
     for number in SIGNALS:
         signal.signal(number, supervisor.ask_to_stop)

@@ -1,4 +1,4 @@
-"""Run the Procfile: start, copy logs, restart what died, stop in order.
+"""Run the Procfile: start, copy logs, replace what died or froze, stop in order.
 
 One loop, no threads. Why not honcho: `docs/decisions/0002-own-supervisor.md`.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 from config.clock import Deadline
 from config.clock import monotonic as now
 from config.dev.child import Child
+from config.dev.frozen import FrozenWatch
 from config.dev.log_copy import say
 
 TICK_S = 0.1
@@ -33,13 +34,16 @@ class StartFailed(Exception):
 class Supervisor:
     """Owns every started process; `watch` returns when a stop was asked for."""
 
-    def __init__(self, root: Path, run_dir: Path, *, grace_s: float) -> None:
+    def __init__(
+        self, root: Path, run_dir: Path, *, grace_s: float, frozen_after_s: float
+    ) -> None:
         self._root = root
         self._run_dir = run_dir
         self._grace_s = grace_s
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
         self._guard = _start_guard(root, run_dir)
+        self._frozen = FrozenWatch(run_dir, frozen_after_s)
         self._asked = 0
         self.ready = False
 
@@ -61,6 +65,7 @@ class Supervisor:
         """Keep all alive until ``done`` or a stop; raises StartFailed before ready."""
         while not self.stopping and not done():
             self._tick(restart=True)
+            self._end_frozen()
 
     def stop(self) -> None:
         """Stop all: main processes first and politely, Redis last."""
@@ -106,7 +111,18 @@ class Supervisor:
             elif restart and not child.running and now() >= child.due_at:
                 self._start(child)
 
+    def _end_frozen(self) -> None:
+        """Kill who is frozen, with all it owns: a stopped process ignores SIGTERM."""
+        names = self._frozen.frozen()
+        for child in self._children:
+            if child.name in names and child.running:
+                say(f"{child.name} gives no sign of life: killed")
+                child.signal_group(signal.SIGKILL)
+                # Once is enough; its end may take a moment to be seen.
+                self._frozen.started(child.name)
+
     def _start(self, child: Child) -> None:
+        self._frozen.started(child.name)
         pid = child.start(self._root)
         self._tell_guard(f"{'=' if child.name in LATE else '+'}{pid}")
         self._selector.register(child.output, selectors.EVENT_READ, child)

@@ -24,7 +24,7 @@ def kill_main(house: House, process: str) -> int:
     return old
 
 
-def wait_back(house: House, process: str, old: int) -> None:
+def wait_back(house: House, process: str, old: int, within_s: float = BACK_S) -> None:
     """Wait for another main process of the same name."""
 
     def back() -> bool:
@@ -35,7 +35,7 @@ def wait_back(house: House, process: str, old: int) -> None:
             return False
         return new != old
 
-    wait_until(back, within_s=BACK_S, what=f"{process} is back")
+    wait_until(back, within_s=within_s, what=f"{process} is back")
 
 
 @pytest.mark.parametrize("process", ["worker", "relay"])

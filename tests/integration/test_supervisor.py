@@ -232,3 +232,47 @@ def test_a_second_runner_on_the_same_folder_is_refused(tmp_path):
         check=True,
     ).stdout
     assert "another `make run` uses" in said
+
+
+TURNING = """
+import sys, time
+from pathlib import Path
+sign = Path({sign!r})
+while True:
+    sign.touch()
+    time.sleep(0.2)
+"""
+
+
+def test_a_frozen_process_is_replaced_with_all_it_owns(start, tmp_path):
+    child = tmp_path / "child.pid"
+    family = (
+        "import subprocess, sys\n"
+        "p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(99)'])\n"
+        f"open({str(child)!r}, 'w').write(str(p.pid))\n"
+    )
+    run_dir = tmp_path / "var" / "run"
+    names = ("alpha", "turns", "quiet")
+    signs = {name: str(run_dir / f"{name}.alive") for name in names}
+    codes = {
+        "alpha": family + TURNING.format(sign=signs["alpha"]),
+        "turns": TURNING.format(sign=signs["turns"]),
+        # Leaves no sign at all: it may wait for a store as long as it takes.
+        "quiet": "import time; time.sleep(99)",
+    }
+    processes = {name: python(codes[name], tmp_path, name) for name in names}
+    run = start(processes, FROZEN_AFTER_S="10")
+    run.until(run.ready)
+    run.until((run_dir / "alpha.alive").exists)
+    before = {name: run.pid(name) for name in names}
+    owned = int(child.read_text())
+
+    os.kill(before["alpha"], signal.SIGSTOP)
+    run.until(lambda: run.pid("alpha") not in {0, before["alpha"]}, seconds=30)
+
+    run.until(lambda: not alive(before["alpha"]) and not alive(owned))
+    assert run.pid("turns") == before["turns"]
+    assert run.pid("quiet") == before["quiet"]
+    assert (run_dir / "alpha.frozen").exists()
+    run.output.seek(0)
+    assert run.output.read().count("alpha gives no sign of life: killed") == 1

@@ -36,13 +36,13 @@ class Workshop:
 
     def __init__(self, worker: LocalProcess, folder: Path, redis: RedisServer) -> None:
         self.worker, self.redis = worker, redis
-        self._alive = folder / "var" / "run" / "lab.alive"
+        self.sign = folder / "var" / "run" / "lab.alive"
         self._publisher = Publisher(app)
 
     def start(self) -> None:
         """Start the worker and wait until it hears."""
         self.worker.start()
-        self.worker.wait_ready(lambda: is_fresh(self._alive, 5), within_s=30)
+        self.worker.wait_ready(lambda: is_fresh(self.sign, 5), within_s=30)
 
     def accept(self, house: Resources, seconds: float) -> str:
         """Accept work that takes so long and send its message."""
@@ -182,9 +182,12 @@ def test_a_worker_is_not_replaced_for_long_work_or_for_a_broker_that_is_away(
     assert workshop.waiting() == 1
     sleep(PROBE_S + 6)
     assert workshop.worker.alive
+    assert is_fresh(workshop.sign, PROBE_S)
     wait_begun(house, rows[2])
     workshop.redis.process.freeze()
     sleep(PROBE_S + 6)
 
     assert workshop.worker.alive
+    # Celery's own heartbeat waits for the broker; the process has one all the same.
+    assert is_fresh(workshop.sign, PROBE_S)
     assert "hears nothing" not in workshop.worker.tail(200)
