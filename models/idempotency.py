@@ -51,7 +51,11 @@ class IdempotencyKey(Base):
     """
 
     __tablename__ = "idempotency_keys"
-    __table_args__ = (Index(None, "expires_at"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index(None, "expires_at"),
+        Index(None, "request_id"),
+        TABLE_OPTIONS,
+    )
 
     user_id: Mapped[Id] = mapped_column(primary_key=True)
     route: Mapped[str] = mapped_column(String(80), primary_key=True)

@@ -12,6 +12,7 @@ from models.device_info import DeviceInfo
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Address = Annotated[str, msgspec.Meta(max_length=45)]
+RequestId = Annotated[str, msgspec.Meta(max_length=64)]
 EpochMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
@@ -33,4 +34,4 @@ class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     has_unionid: bool = False
     device: DeviceInfo | None = None
     ip: Address | None = None
-    request_id: str | None = None
+    request_id: RequestId | None = None

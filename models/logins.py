@@ -49,7 +49,12 @@ class LoginEvent(Base):
     """One login; its id is made at login, so a repeated message meets the key."""
 
     __tablename__ = "login_events"
-    __table_args__ = (Index(None, "user_id", "at"), Index(None, "at"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index(None, "user_id", "at"),
+        Index(None, "at"),
+        Index(None, "request_id"),
+        TABLE_OPTIONS,
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     user_id: Mapped[Id]
@@ -57,6 +62,7 @@ class LoginEvent(Base):
     session_id: Mapped[Id]
     device_id: Mapped[DeviceId | None]
     ip: Mapped[str | None] = mapped_column(String(45))
+    request_id: Mapped[str | None] = mapped_column(String(64))
     at: Mapped[EpochMs]
 
 
@@ -108,6 +114,7 @@ def _write_history(session: SqlSession, fresh: Sequence[LoginEntry]) -> None:
             "session_id": entry.session_id,
             "device_id": entry.device.id if entry.device else None,
             "ip": entry.ip,
+            "request_id": entry.request_id,
             "at": entry.at,
         }
         for entry in fresh

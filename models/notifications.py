@@ -40,6 +40,7 @@ class Notification(Base):
         Index(None, "user_id", "created_at"),
         Index(None, "state", "updated_at"),
         Index(None, "request_id"),
+        Index(None, "wechat_msgid"),
         TABLE_OPTIONS,
     )
 

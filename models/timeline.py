@@ -45,8 +45,9 @@ def read_timeline(session: Session, name: str) -> Timeline | None:
     """Return what happened around ``name``, None when no row knows it.
 
     ``name`` may be the id of a request, an operation, an outbox row, a Celery task,
-    a notification, a login, a session, a user event (``<user id>.<number>``), an act
-    of the audit log, or whatever work was about: an order, a push message, a slot.
+    a notification, one try of it, WeChat's msgid, a login, a session, a user event
+    (``<user id>.<number>``), a slot (``<job>@<due>``), an act of the audit log, or
+    whatever work was about: an order, a push message.
     """
     event = _find_event(session, name)
     found = walk(session, _first_ids(name, event))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from models.audit import AuditEntry
+from models.idempotency import IdempotencyKey
 from models.logins import LoginEvent
 from models.notifications import Notification, NotificationAttempt
 from models.operations import Operation, OperationError
@@ -90,8 +91,15 @@ def _attempt(row: NotificationAttempt) -> Iterator[Entry]:
 
 
 def _login(row: LoginEvent) -> Iterator[Entry]:
-    detail = told(row, "user_id", "session_id", "app_id")
+    detail = told(row, "user_id", "session_id", "app_id", "request_id")
     yield Entry(row.at, "login", row.id, "logged in", detail)
+
+
+def _kept_answer(row: IdempotencyKey) -> Iterator[Entry]:
+    # The key is the client's own; a record is called after its first request.
+    name = row.request_id or row.route
+    detail = told(row, "route", "user_id", "subject_id", "reason", "expires_at")
+    yield Entry(row.created_at, "idempotency", name, "claimed", detail)
 
 
 def _session(row: Session) -> Iterator[Entry]:
@@ -104,7 +112,8 @@ def _session(row: Session) -> Iterator[Entry]:
 def _slot(row: ScheduleSlot) -> Iterator[Entry]:
     name = f"{row.job}@{row.due}"
     detail = told(row, "job", "due", "outbox_id")
-    yield Entry(row.taken_at, "slot", name, "taken", detail)
+    what = "missed" if row.state == "missed" else "taken"
+    yield Entry(row.taken_at, "slot", name, what, detail)
     if row.finished_at is not None:
         yield Entry(row.finished_at, "slot", name, row.state, {})
 
@@ -119,6 +128,7 @@ _TELLERS: dict[type, Callable[[Any], Iterator[Entry]]] = {
     Operation: _operation,
     Notification: _notification,
     NotificationAttempt: _attempt,
+    IdempotencyKey: _kept_answer,
     LoginEvent: _login,
     Session: _session,
     ScheduleSlot: _slot,

@@ -6,12 +6,14 @@ when it is asked for, and never followed.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from models.audit import AuditEntry
+from models.idempotency import IdempotencyKey
 from models.logins import LoginEvent
 from models.notifications import Notification, NotificationAttempt
 from models.operations import Operation
@@ -20,7 +22,7 @@ from models.schedule import ScheduleSlot
 from models.sessions import Session as LoginSession
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -29,6 +31,7 @@ MOST_IDS = 200
 MOST_ROWS = 200
 ROUNDS = 6
 USER = "u_"
+SLOT = re.compile(r"(\w{1,64})@(\d{1,18})\Z")
 
 EDGES: tuple[InstrumentedAttribute[Any], ...] = (
     Outbox.id,
@@ -41,10 +44,15 @@ EDGES: tuple[InstrumentedAttribute[Any], ...] = (
     Operation.parent_id,
     Notification.id,
     Notification.request_id,
+    Notification.wechat_msgid,
+    NotificationAttempt.id,
     NotificationAttempt.notification_id,
+    IdempotencyKey.request_id,
     LoginEvent.id,
+    LoginEvent.request_id,
     LoginSession.id,
     ScheduleSlot.outbox_id,
+    AuditEntry.id,
     AuditEntry.subject_id,
     AuditEntry.request_id,
 )
@@ -106,11 +114,27 @@ def _look_up(session: Session, names: set[str], found: Found) -> set[str]:
         rows = session.scalars(query).all()
         found.truncated |= len(rows) > MOST_ROWS
         for row in rows[:MOST_ROWS]:
-            found.rows[(table, *_key(row))] = row
-            linked |= _links(row)
-            if isinstance(row, LoginSession):
-                linked |= _logins_of(session, row)
+            linked |= _keep(session, row, found)
+    for row in _slots(session, names):
+        linked |= _keep(session, row, found)
     return linked
+
+
+def _keep(session: Session, row: Any, found: Found) -> set[str]:  # noqa: ANN401
+    """Add a row of any table; return the ids it names."""
+    found.rows[(type(row), *_key(row))] = row
+    linked = _links(row)
+    if isinstance(row, LoginSession):
+        linked |= _logins_of(session, row)
+    return linked
+
+
+def _slots(session: Session, names: set[str]) -> Iterator[ScheduleSlot]:
+    """Return the slots among ``names`` (``<job>@<due>``); a missed one has no work."""
+    for slot in filter(None, map(SLOT.match, sorted(names))):
+        row = session.get(ScheduleSlot, (slot.group(1), int(slot.group(2))))
+        if row is not None:
+            yield row
 
 
 def _logins_of(session: Session, row: LoginSession) -> set[str]:

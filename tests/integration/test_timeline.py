@@ -8,14 +8,17 @@ import pytest
 import sqlalchemy as sa
 
 from config.logging import bind_context, clear_context
+from config.schedule import JOBS
 from models.base import database_now, new_id
 from models.errors import NotFound
 from models.events import Event, EventType
+from models.idempotency import Once
 from models.logins import record_logins
 from models.notifications import Notification, NotificationAttempt
 from models.operation_work import NewOperation
 from models.outbox import Outbox, WorkContext
 from models.outbox_lease import Lease, begin, bury, claim, finish
+from models.schedule import ScheduleSlot, slot_subject, take_due
 from models.timeline_walk import MOST_ROWS
 from models.users import ensure_user
 from tasks.app import configure, resources
@@ -141,7 +144,8 @@ def test_a_notification_shows_what_wechat_answered(house: Resources) -> None:
                 id=name, app_id="app", user_id="u_1", template_key="order_update",
                 content_hash="x", data_sealed=b"13800138000", state="failed",
                 page="pages/13800138000",
-                send_at=now, errcode=43101, busy_answers=0, request_id=None,
+                send_at=now, errcode=43101, busy_answers=0, request_id=REQUEST,
+                wechat_msgid="4294967296017",
                 created_at=now, updated_at=now + 5,
             )
         )  # fmt: skip
@@ -152,7 +156,7 @@ def test_a_notification_shows_what_wechat_answered(house: Resources) -> None:
             )
         )  # fmt: skip
 
-    for asked in (name, row_id):
+    for asked in (name, row_id, attempt, REQUEST, "4294967296017"):
         entries = read(house, asked)
         assert {
             ("task", row_id, "accepted"),
@@ -166,11 +170,11 @@ def test_a_notification_shows_what_wechat_answered(house: Resources) -> None:
 
 
 def test_a_login_is_found_by_its_session_and_the_other_way(house: Resources) -> None:
-    entry = make_login(house)
+    entry = make_login(house, request_id=REQUEST)
     with house.database.unit_of_work() as work:
         record_logins(work.session, [entry], lambda _: [])
 
-    for asked in (entry.id, entry.session_id):
+    for asked in (entry.id, entry.session_id, REQUEST):
         entries = read(house, asked)
         kinds = {(kind, what) for kind, _, what in seen(entries)}
         assert {
@@ -181,6 +185,52 @@ def test_a_login_is_found_by_its_session_and_the_other_way(house: Resources) -> 
         } <= kinds
         assert "127.0.0.1" not in str(entries)
         assert "iPhone" not in str(entries)
+
+
+def test_an_answer_kept_under_a_key_is_found_by_its_request(house: Resources) -> None:
+    once = Once("u_1", "PATCH /api/v1/me", "k" * 64, "b" * 64, REQUEST, 60)
+    house.database.transact(lambda _: {"city": "Chengdu"}, once)
+
+    (entry,) = read(house, REQUEST)
+
+    assert (entry.kind, entry.id, entry.what) == ("idempotency", REQUEST, "claimed")
+    assert entry.detail["route"] == "PATCH /api/v1/me"
+    assert "Chengdu" not in str(entry)
+    assert "k" * 64 not in str(entry)
+
+
+def test_a_slot_is_found_by_its_name_with_work_or_without(house: Resources) -> None:
+    job = JOBS["sweep_journals"]
+    with house.database.unit_of_work() as work:
+        (due,) = take_due(work, job).runs
+        missed = ScheduleSlot(job=job.name, due=15_000, taken_at=1, state="missed")
+        work.session.add(missed)
+
+    kinds = [kind for kind, _, _ in seen(read(house, slot_subject(job.name, due)))]
+    assert sorted(kinds) == ["slot", "task"]
+    assert seen(read(house, f"{job.name}@15000")) == [
+        ("slot", f"{job.name}@15000", "missed")
+    ]
+
+
+def test_an_act_of_a_person_is_found_by_its_own_id_and_its_request(
+    house: Resources, story: dict[str, str]
+) -> None:
+    bind_context(request_id="req-of-admin")
+    OutboxService(house.database, house.settings.journal).discard(story["row"], "old")
+    clear_context()
+
+    whole = read(house, "req-of-admin")
+    (act,) = [entry for entry in whole if entry.kind == "audit"]
+    assert seen(read(house, act.id)) == seen(whole)
+    assert ("task", story["row"], "discarded") in seen(whole)
+
+
+def test_every_id_that_a_timeline_prints_leads_back_to_it(
+    house: Resources, story: dict[str, str]
+) -> None:
+    for entry in read(house, story["row"]):
+        assert entry in read(house, entry.id)
 
 
 def test_a_published_event_shows_what_the_user_was_told(house: Resources) -> None:

@@ -23,6 +23,7 @@ def upgrade() -> None:
     _create_notifications()
     _create_operation_files()
     _create_operations()
+    _grow_login_events()
     _grow_outbox()
     _grow_schedule_slots()
 
@@ -57,6 +58,10 @@ def downgrade() -> None:
         batch_op.drop_column("operation_id")
         batch_op.drop_column("app_id")
         batch_op.drop_column("lane")
+
+    with op.batch_alter_table("login_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_login_events_request_id"))
+        batch_op.drop_column("request_id")
     op.drop_table("operations")
     op.drop_table("operation_files")
     op.drop_table("notifications")
@@ -119,6 +124,9 @@ def _create_idempotency_keys() -> None:
     with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_idempotency_keys_expires_at"), ["expires_at"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_idempotency_keys_request_id"), ["request_id"], unique=False
         )
 
 
@@ -187,6 +195,9 @@ def _create_notifications() -> None:
             batch_op.f("ix_notifications_user_id_created_at"),
             ["user_id", "created_at"],
             unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_notifications_wechat_msgid"), ["wechat_msgid"], unique=False
         )
 
 
@@ -257,6 +268,16 @@ def _create_operations() -> None:
             batch_op.f("ix_operations_user_id_created_at"),
             ["user_id", "created_at"],
             unique=False,
+        )
+
+
+def _grow_login_events() -> None:
+    with op.batch_alter_table("login_events", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("request_id", sa.String(length=64), nullable=True)
+        )
+        batch_op.create_index(
+            batch_op.f("ix_login_events_request_id"), ["request_id"], unique=False
         )
 
 
