@@ -37,31 +37,8 @@ def downgrade() -> None:
         batch_op.drop_column("outbox_id")
         batch_op.drop_column("state")
 
-    with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_outbox_subject_id"))
-        batch_op.drop_index(batch_op.f("ix_outbox_state_updated_at"))
-        batch_op.drop_index(batch_op.f("ix_outbox_request_id"))
-        batch_op.drop_index(batch_op.f("ix_outbox_parent_id"))
-        batch_op.drop_index(batch_op.f("ix_outbox_operation_id"))
-        batch_op.drop_index(batch_op.f("ix_outbox_lane_state_visible_at"))
-        batch_op.create_index(
-            batch_op.f("ix_outbox_state_visible_at"),
-            ["state", "visible_at"],
-            unique=False,
-        )
-        batch_op.drop_column("expires_at")
-        batch_op.drop_column("holder_fence")
-        batch_op.drop_column("fence")
-        batch_op.drop_column("deaths")
-        batch_op.drop_column("sends")
-        batch_op.drop_column("parent_id")
-        batch_op.drop_column("operation_id")
-        batch_op.drop_column("app_id")
-        batch_op.drop_column("lane")
-
-    with op.batch_alter_table("login_events", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_login_events_request_id"))
-        batch_op.drop_column("request_id")
+    _shrink_outbox()
+    _shrink_login_events()
     op.drop_table("operations")
     op.drop_table("operation_files")
     op.drop_table("notifications")
@@ -281,6 +258,12 @@ def _grow_login_events() -> None:
         )
 
 
+def _shrink_login_events() -> None:
+    with op.batch_alter_table("login_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_login_events_request_id"))
+        batch_op.drop_column("request_id")
+
+
 def _grow_outbox() -> None:
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.add_column(
@@ -331,6 +314,30 @@ def _grow_outbox() -> None:
             batch_op.f("ix_outbox_subject_id"), ["subject_id"], unique=False
         )
     op.execute("UPDATE outbox SET lane = 'events' WHERE kind = 'event'")
+
+
+def _shrink_outbox() -> None:
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_outbox_subject_id"))
+        batch_op.drop_index(batch_op.f("ix_outbox_state_updated_at"))
+        batch_op.drop_index(batch_op.f("ix_outbox_request_id"))
+        batch_op.drop_index(batch_op.f("ix_outbox_parent_id"))
+        batch_op.drop_index(batch_op.f("ix_outbox_operation_id"))
+        batch_op.drop_index(batch_op.f("ix_outbox_lane_state_visible_at"))
+        batch_op.create_index(
+            batch_op.f("ix_outbox_state_visible_at"),
+            ["state", "visible_at"],
+            unique=False,
+        )
+        batch_op.drop_column("expires_at")
+        batch_op.drop_column("holder_fence")
+        batch_op.drop_column("fence")
+        batch_op.drop_column("deaths")
+        batch_op.drop_column("sends")
+        batch_op.drop_column("parent_id")
+        batch_op.drop_column("operation_id")
+        batch_op.drop_column("app_id")
+        batch_op.drop_column("lane")
 
 
 def _grow_schedule_slots() -> None:
