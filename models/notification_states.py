@@ -50,10 +50,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A try that has been announced; ``busy_answers`` counts the -1 before it."""
+    """A try that has been announced; ``busy_answers`` counts the -1 before it.
+
+    ``last_errcode`` is what the try before it was answered.
+    """
 
     id: str
     busy_answers: int
+    last_errcode: int | None
 
 
 def may_send(row: Notification, outbox_id: str) -> bool:
@@ -80,7 +84,7 @@ def announce_sending(session: Session, row: Notification, outbox_id: str) -> Att
     session.add(attempt)
     row.state, row.reason, row.updated_at = "sending", None, now
     session.flush()
-    return Attempt(attempt.id, row.busy_answers)
+    return Attempt(attempt.id, row.busy_answers, row.errcode)
 
 
 def settle(uow: UnitOfWork, row: Notification, outcome: Outcome) -> int:

@@ -23,7 +23,12 @@ from models.rivals import RIVAL_WROTE
 from tasks.base import Overtaken, Work
 from tasks.failures import cause_of
 from tasks.retries import retry_wait_ms
-from tasks.send_outcomes import after_waiting, is_busy, outcome_of
+from tasks.send_outcomes import (
+    after_waiting,
+    is_busy,
+    may_follow_at_once,
+    outcome_of,
+)
 from wechat.client import SubscribeMessage
 from wechat.errors import WeChatError
 
@@ -69,7 +74,8 @@ class Delivery:
     def _refused(self, error: WeChatError) -> None:
         outcome = outcome_of(error, self._attempt.busy_answers)
         delay_ms = 0
-        if outcome.name == "put_off":
+        at_once = may_follow_at_once(error, self._attempt.last_errcode)
+        if outcome.name == "put_off" and not at_once:
             delay_ms = self._wait_ms(error)
             waited_ms = now_ms() + delay_ms - self._work.due_at
             patience_ms = self._settings.patience_s * MS_PER_S
@@ -85,6 +91,7 @@ class Delivery:
                 row = self._settle(uow, outcome)
                 row.busy_answers += is_busy(error)
                 self._work.give_back(uow, delay_ms, cause)
+                uow.wakes_relay |= at_once
 
         self._insist(outcome, put_off)
 

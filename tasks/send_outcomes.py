@@ -9,7 +9,13 @@ from __future__ import annotations
 from models.notification_states import Outcome
 from tasks.failures import is_transient
 from wechat.client import SEND_SUBSCRIBE
-from wechat.errors import WeChatBusy, WeChatError, WeChatRefused
+from wechat.errors import (
+    ERRCODES,
+    TokenStale,
+    WeChatBusy,
+    WeChatError,
+    WeChatRefused,
+)
 
 # WeChat's -1 states that it did nothing; even so only twice.
 BUSY_REPEATS = 2
@@ -45,6 +51,16 @@ def may_have_arrived(error: WeChatError) -> bool:
 def is_busy(error: WeChatError) -> bool:
     """Whether the send itself was answered with -1."""
     return error.path == SEND_SUBSCRIBE and isinstance(error, WeChatBusy)
+
+
+def may_follow_at_once(error: WeChatError, last_errcode: int | None) -> bool:
+    """Whether only the token was bad and another one is at hand.
+
+    Once: tokens refused one after the other are no matter of moments.
+    """
+    if not isinstance(error, TokenStale) or not error.healed:
+        return False
+    return last_errcode is None or ERRCODES.get(last_errcode) is not TokenStale
 
 
 def after_waiting(outcome: Outcome, waited_ms: int, patience_ms: int) -> Outcome:

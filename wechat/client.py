@@ -22,7 +22,7 @@ from wechat.answers import (
 )
 from wechat.calls import Caller
 from wechat.crypto import session_signature
-from wechat.errors import SessionKeyStale, TokenStale, WeChatBusy
+from wechat.errors import SessionKeyStale, TokenStale, WeChatBusy, WeChatError
 
 CODE2SESSION: Final = "/sns/jscode2session"
 CHECK_SESSION: Final = "/wxa/checksession"
@@ -142,13 +142,34 @@ class WeChatClient:
     def send_subscribe_message(
         self, message: SubscribeMessage, *, deadline: Deadline
     ) -> str | None:
-        """Send once and return WeChat's msgid, when it told one.
+        """Call once and return WeChat's msgid, when it told one.
 
         An error with ``sent`` True that is no WeChatRefused leaves it unknown
-        whether the message went out. Only a refused token leads to a repeat.
+        whether the message went out. A refused token is healed and raised, since
+        every call is a try of its own in the sender's books.
         """
-        found = self._post(SEND_SUBSCRIBE, message.body(), deadline)
+        token = self._tokens.get(deadline)
+        try:
+            found = self._call_send(token, message, deadline)
+        except TokenStale as refused:
+            refused.healed = self._heal(refused, token, deadline)
+            raise
         return read_message_id(found)
+
+    def _call_send(
+        self, token: str, message: SubscribeMessage, deadline: Deadline
+    ) -> dict[str, Any]:
+        query = {"access_token": token}
+        return self._caller.post(
+            SEND_SUBSCRIBE, query, body=message.body(), deadline=deadline
+        )
+
+    def _heal(self, refused: TokenStale, token: str, deadline: Deadline) -> bool:
+        try:
+            self._tokens.heal(refused, token, deadline)
+        except WeChatError:
+            return False
+        return True
 
     def _patiently(
         self, call: Callable[[], dict[str, Any]], deadline: Deadline

@@ -134,9 +134,13 @@ class HighRisk(WeChatRefused):
 
 
 class TokenStale(WeChatRefused):
-    """The access_token was refused before the call ran, so a repeat is safe."""
+    """The access_token was refused before the call ran, so a repeat is safe.
+
+    ``healed`` tells that another token is at hand: the repeat may follow at once.
+    """
 
     retry = Retry.TOKEN
+    healed = False
 
 
 class SameMoment(WeChatRefused):

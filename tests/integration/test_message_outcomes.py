@@ -108,11 +108,10 @@ def test_busy_is_asked_again_twice(
         ({"mode": "error", "errcode": 45011}, 60_000),
         ({"mode": "error", "errcode": 45009}, 86_400_000),
         ({"mode": "error", "errcode": 43108}, 1000),
-        ({"mode": "error", "errcode": 40001}, 60_000),
         ({"mode": "http500", "path": TOKEN}, 60_000),
         ({"mode": "stall", "path": TOKEN}, 60_000),
     ],
-    ids=["minute", "day", "same moment", "token", "token 500", "token stalls"],
+    ids=["minute", "day", "same moment", "token 500", "token stalls"],
 )
 def test_what_reached_nobody_waits_and_goes_out_later(
     messages: MessageHouse, fault: dict[str, Any], wait_ms: int
@@ -132,6 +131,40 @@ def test_what_reached_nobody_waits_and_goes_out_later(
     assert messages.state(message) == "sent"
     delivered = [one for one in messages.arrivals() if one.outcome == "delivered"]
     assert len(delivered) == 1
+
+
+@pytest.mark.parametrize("errcode", [40001, 40014, 42001])
+def test_a_refused_token_costs_a_try_and_the_next_one_follows_at_once(
+    messages: MessageHouse, errcode: int
+) -> None:
+    message = messages.accept(messages.user())
+    messages.fault("error", errcode=errcode, times=1)
+
+    assert messages.send(message) == "postponed"
+
+    work = messages.work(message)
+    assert (work.state, work.attempts) == ("ready", 0)
+    assert work.visible_at <= work.updated_at
+    assert messages.send(message) == "done"
+    seen = messages.look(message)
+    assert outcomes(seen) == [("put_off", errcode), ("sent", 0)]
+    assert [one.errcode for one in messages.arrivals()] == [errcode, 0]
+
+
+def test_tokens_refused_one_after_the_other_are_not_hurried(
+    messages: MessageHouse,
+) -> None:
+    message = messages.accept(messages.user())
+    messages.fault("error", errcode=40001)
+
+    for _ in range(2):
+        assert messages.send(message) == "postponed"
+
+    work = messages.work(message)
+    assert work.attempts == 0
+    assert work.visible_at > work.updated_at
+    assert outcomes(messages.look(message)) == [("put_off", 40001)] * 2
+    assert messages.wechat.state.calls[SEND] == 2
 
 
 def test_a_wait_without_end_is_a_failure(messages: MessageHouse) -> None:

@@ -284,29 +284,34 @@ def test_a_message_that_wechat_took_but_did_not_confirm_is_marked_as_sent(
     assert [item["outcome"] for item in items] == ["delivered"]
 
 
-def test_a_refused_token_is_healed_and_the_message_goes_out_once(
+def test_a_refused_token_is_healed_and_told_so_that_each_call_is_one_try(
     sim, client, openid
 ) -> None:
     grant(sim, openid)
     client.access_token(deadline=soon())
     sim.control("POST", "/_sim/clock", {"advance_s": 7300})
 
+    with pytest.raises(TokenStale) as caught:
+        client.send_subscribe_message(message(openid), deadline=soon())
+    assert caught.value.healed
     client.send_subscribe_message(message(openid), deadline=soon())
 
     outcomes = [i["errcode"] for i in sim.control("GET", "/_sim/deliveries")["items"]]
     assert outcomes == [42001, 0]
 
 
-def test_a_token_refused_twice_is_raised_and_not_tried_a_third_time(
+def test_a_token_that_nobody_can_heal_is_raised_and_not_called_healed(
     sim, client, openid
 ) -> None:
-    given = {"path": SEND, "mode": "error", "errcode": 40001}
-    sim.control("POST", "/_sim/faults", given)
+    client.access_token(deadline=soon())
+    fault(sim, "error", path=SEND, errcode=40001)
+    fault(sim, "http500", path="/cgi-bin/stable_token")
 
-    with pytest.raises(TokenStale):
+    with pytest.raises(TokenStale) as caught:
         client.send_subscribe_message(message(openid), deadline=soon())
 
-    assert sim.control("GET", "/_sim/calls")["calls"][SEND] == 2
+    assert not caught.value.healed
+    assert sim.control("GET", "/_sim/calls")["calls"][SEND] == 1
 
 
 def test_no_secret_stands_in_any_error_text(sim: SimulatedTransport) -> None:
