@@ -122,6 +122,12 @@ WECHAT_TOKEN_REFRESHES: Final = Counter(
     "kuaida_wechat_token_refreshes", "Access token fetches by outcome.", ("outcome",)
 )
 
+# models/engine
+DATABASE_CONNECTIONS_LOST: Final = Counter(
+    "kuaida_database_connections_lost",
+    "Connections to SQL that broke while they were in use.",
+)
+
 # models/stores
 REDIS_FAILURES: Final = Counter(
     "kuaida_redis_failures", "Calls without a usable reply, by cause.", ("cause",)

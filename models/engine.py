@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
 
 from config.clock import monotonic, sleep
+from config.logging import get_logger
+from config.metrics import DATABASE_CONNECTIONS_LOST
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -21,9 +25,35 @@ if TYPE_CHECKING:
 SQLITE_PATIENCE_MS = 2
 SQLITE_RETRY_S = 0.025
 
+log = get_logger(__name__)
+
+
+class _OneLine(logging.Filter):
+    """Makes one counted line of the trace that the pool logs for a broken connection.
+
+    Whoever used it has got its own error; this is the clearing up.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep what has no trace; replace what has one."""
+        if not record.exc_info:
+            return True
+        error = record.exc_info[1]
+        number = error.args[0] if error is not None and error.args else None
+        code = f" {number}" if isinstance(number, int) else ""
+        DATABASE_CONNECTIONS_LOST.inc()
+        log.warning("connection given up", cause=f"{type(error).__name__}{code}")
+        return False
+
+
+# One object: the logging library adds it once, however many engines are made.
+ONE_LINE = _OneLine()
+
 
 def create_database_engine(settings: DatabaseSettings) -> Engine:
     """Return an engine for ``settings.url``: SQLite, MySQL 8 or MariaDB 10.6+."""
+    pool_log = logging.getLogger(f"{QueuePool.__module__}.{QueuePool.__name__}")
+    pool_log.addFilter(ONE_LINE)
     if make_url(settings.url).get_backend_name() == "sqlite":
         return _sqlite_engine(settings)
     return _mysql_engine(settings)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from prometheus_client import REGISTRY
 
 from models.base import upsert
 from models.database import TRANSACTION_ATTEMPTS, Database, Nobody, open_database
@@ -147,6 +148,33 @@ def test_a_lock_nobody_gives_back_ends_in_a_wait_for_the_caller(
 
     assert len(runs) == TRANSACTION_ATTEMPTS
     database.dispose()
+
+
+def test_a_connection_that_breaks_in_use_is_one_counted_line(
+    people: Database,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lost() -> float:
+        name = "kuaida_database_connections_lost_total"
+        return REGISTRY.get_sample_value(name) or 0.0
+
+    before = lost()
+    borrowed = people.engine.raw_connection()
+    driver: Any = borrowed.dbapi_connection
+    if people.engine.dialect.name == "sqlite":
+        driver.close()
+    else:
+        with people.unit_of_work() as work:
+            work.session.execute(sa.text(f"KILL {driver.thread_id()}"))
+    borrowed.close()
+
+    assert lost() == before + 1
+    assert [record for record in caplog.records if record.exc_info] == []
+    told = capsys.readouterr().out
+    assert told.count("connection given up") == 1
+    assert "Traceback" not in told
+    assert counts(people) == dict.fromkeys(USERS, 0)
 
 
 def test_a_full_pool_says_wait(
