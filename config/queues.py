@@ -23,6 +23,7 @@ class Queue(StrEnum):
 
 # Events are no messages: the relay itself turns them into rows of other queues.
 EVENTS = "events"
+LANES: tuple[str, ...] = (EVENTS, *Queue)
 
 MODULE_QUEUES: dict[str, Queue] = {
     "tasks.logins": Queue.LOGINS,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, or_, select, update
 
-from config.queues import EVENTS, Queue
+from config.queues import LANES
 from models.audit import record_act
 from models.base import database_now, database_now_ms, delete_by_id
 from models.operations import OperationError, give_up, revive
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-LANES = (EVENTS, *Queue)
 COUNTED = ("ready", "sent", "dead")
 
 

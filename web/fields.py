@@ -10,6 +10,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from config.queues import LANES
+
 # No C0 controls and no DEL: they break terminals and logs, and NUL breaks databases.
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
 # As above, and one character at least that is no space.
@@ -40,4 +42,7 @@ CURSOR: Final = r"^[0-9]{1,15}\.[A-Za-z0-9_]{1,40}$(?!\n)"
 
 CursorText = Annotated[str, Meta(max_length=56, pattern=CURSOR)]
 PageLimit = Annotated[int, Meta(ge=1, le=100)]
+# Of the lanes of this release; a mistyped one would quietly match nothing.
+LANE: Final = rf"^({'|'.join(LANES)})$(?!\n)"
+LaneName = Annotated[str, Meta(max_length=32, pattern=LANE)]
 WorkName = Annotated[str, Meta(min_length=1, max_length=120, pattern=CODE)]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config.clock import now_ms
-from config.queues import Queue, reader_of
+from config.queues import LANES, Queue, reader_of
 from models.errors import Unavailable
-from models.outbox_support import LANES, LaneBacklog, backlog
+from models.outbox_support import LaneBacklog, backlog
 from web.services.shared_gauges import read_gauge
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from models.outbox_item import OutboxItem
 from models.outbox_list import Shown
-from web.fields import CursorText, FilledText, PageLimit, ShortText, Text, WorkName
+from web.fields import CursorText, FilledText, LaneName, PageLimit, Text, WorkName
 from web.ops_guard import ADMIN_PREFIX
 from web.routes import Auth, Call, Limit, Routes, Spec
 from web.services.outbox_shapes import Discarded, OutboxPage, OutboxQuery, Replayed
@@ -28,7 +28,7 @@ class OutboxListQuery(msgspec.Struct, forbid_unknown_fields=True):
 
     state: Shown | None = None
     name: WorkName | None = None
-    lane: ShortText | None = None
+    lane: LaneName | None = None
     cursor: CursorText | None = None
     limit: PageLimit = 50
 
@@ -44,7 +44,7 @@ class ReplayManyBody(msgspec.Struct, forbid_unknown_fields=True):
 
     state: Literal["dead"] = "dead"
     name: WorkName | None = None
-    lane: ShortText | None = None
+    lane: LaneName | None = None
     last_error_contains: Text | None = None
     created_before: EpochMs | None = None
     limit: Many = 100
@@ -57,7 +57,7 @@ class DiscardManyBody(msgspec.Struct, forbid_unknown_fields=True):
     reason: FilledText
     state: Literal["dead", "ready", "stuck"] = "dead"
     name: WorkName | None = None
-    lane: ShortText | None = None
+    lane: LaneName | None = None
     last_error_contains: Text | None = None
     created_before: EpochMs | None = None
     limit: Many = 100

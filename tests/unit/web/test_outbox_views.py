@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from config.queues import LANES
+
 if TYPE_CHECKING:
     from tests.unit.web.conftest import Admin
     from tests.unit.web.seams import House
@@ -41,6 +43,24 @@ def test_a_bad_query_is_refused(admin: Admin, query: str) -> None:
         (400, "unknown_field"),
     }
     assert body["errors"][0]["field"] == query.partition("=")[0]
+
+
+def test_a_mistyped_lane_is_named(admin: Admin, house: House) -> None:
+    answers = [
+        admin("GET", f"{OUTBOX}?lane=nope"),
+        admin("POST", f"{OUTBOX}/replay", json={"lane": "nope"}),
+        admin("POST", f"{OUTBOX}/discard", json={"lane": "syncs", "reason": "old"}),
+    ]
+
+    for status, body in answers:
+        assert (status, body["reason"]) == (400, "validation_failed")
+        assert body["errors"][0]["field"] == "lane"
+    assert house.outbox.asked == []
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_each_lane_may_be_asked_for(admin: Admin, lane: str) -> None:
+    assert admin("GET", f"{OUTBOX}?lane={lane}")[0] == 200
 
 
 def test_one_row_is_replayed_and_discarded(admin: Admin, house: House) -> None:
