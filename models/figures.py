@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from models.base import database_now
 from models.notifications import Notification
 from models.operations import Operation
 from models.outbox_support import Backlog, backlog
-from models.schedule_support import ages_of_done
+from models.schedule_support import ages_of_done, lateness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +20,22 @@ if TYPE_CHECKING:
 
 OPERATIONS = ("accepted", "running", "dead")
 NOTIFICATIONS = ("created", "scheduled", "sending", "unknown")
+DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The outbox by lane, counts by state, and how old each job's newest run is."""
+    """The outbox by lane, counts by state, and how the clock's jobs are.
+
+    ``fresh_unknown`` are the messages whose end became unknown within a day.
+    """
 
     backlog: Backlog
     operations: dict[str, int]
     notifications: dict[str, int]
+    fresh_unknown: int
     slot_ages_ms: dict[str, int]
+    slot_late_ms: dict[str, int]
 
 
 def read_figures(session: Session) -> Figures:
@@ -37,8 +44,18 @@ def read_figures(session: Session) -> Figures:
         backlog(session),
         _count(session, Operation, OPERATIONS),
         _count(session, Notification, NOTIFICATIONS),
+        _count_fresh_unknown(session),
         ages_of_done(session),
+        lateness(session),
     )
+
+
+def _count_fresh_unknown(session: Session) -> int:
+    query = select(func.count()).where(
+        Notification.state == "unknown",
+        Notification.updated_at > database_now(session) - DAY_MS,
+    )
+    return session.scalar(query) or 0
 
 
 def _count(

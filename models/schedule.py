@@ -83,7 +83,7 @@ def take_due(uow: UnitOfWork, job: Job) -> Taken:
     if _count_taken(session, job.name):
         return Taken()
     now = database_now(session)
-    slots = unrecorded(session, job, now)
+    slots = unrecorded(session, job, now)[-MOST_RECORDED:]
     runs = slots[len(slots) - _count_runs(job, slots, now) :]
     for due in slots:
         outbox_id = None
@@ -163,7 +163,8 @@ def _count_taken(session: Session, job: str) -> int:
 def unrecorded(session: Session, job: Job, now: int) -> range:
     """Return the due slots without a row; of a job that never ran only the newest.
 
-    Slots of the future, left by a database clock that was stepped back, do not count.
+    And that one only if it runs: a house that is new has missed nothing. Slots of the
+    future, left by a database clock that was stepped back, do not count.
     """
     step = job.every_s * 1000
     newest = now - now % step
@@ -172,10 +173,10 @@ def unrecorded(session: Session, job: Job, now: int) -> range:
             ScheduleSlot.job == job.name, ScheduleSlot.due <= newest
         )
     )
-    if last is None:
-        return range(newest, newest + 1, step)
-    first = max(last - last % step + step, newest - (MOST_RECORDED - 1) * step)
-    return range(first, newest + 1, step)
+    if last is not None:
+        return range(last - last % step + step, newest + 1, step)
+    first = range(newest, newest + 1, step)
+    return first if _count_runs(job, first, now) else first[:0]
 
 
 def _count_runs(job: Job, slots: range, now: int) -> int:

@@ -26,12 +26,15 @@ DAY_MS = 86_400_000
 class JobView:
     """A job for people; ``last`` is its newest slot that ran, None before the first.
 
-    ``next_due`` is in the past while a slot waits to be taken.
+    ``next_due`` is in the past while a slot waits to be taken; ``overdue`` are all
+    that do, ``late_ms`` is for how long the first of them has.
     """
 
     job: Job
     next_due: int
     last: ScheduleSlot | None
+    overdue: int
+    late_ms: int
     missed_24h: int
     failed_24h: int
 
@@ -61,6 +64,19 @@ def ages_of_done(session: Session, jobs: Iterable[Job] = SCHEDULE) -> dict[str, 
     return ages
 
 
+def lateness(session: Session, jobs: Iterable[Job] = SCHEDULE) -> dict[str, int]:
+    """Return for how long the oldest due slot waits to be taken, in ms, by job.
+
+    0 when none does. One look into the primary key for each job.
+    """
+    now = database_now(session)
+    late = {}
+    for job in jobs:
+        waiting = unrecorded(session, job, now)
+        late[job.name] = now - waiting[0] if waiting else 0
+    return late
+
+
 def prune(session: Session, *, before: int, limit: int) -> int:
     """Delete up to ``limit`` slots older than ``before`` (epoch ms)."""
     key = tuple_(ScheduleSlot.job, ScheduleSlot.due)
@@ -81,10 +97,13 @@ def _view(session: Session, job: Job, now: int) -> JobView:
     ran = select(ScheduleSlot).where(mine, ScheduleSlot.state != "missed")
     waiting = unrecorded(session, job, now)
     step = job.every_s * 1000
+    next_due = waiting[0] if waiting else now - now % step + step
     return JobView(
         job=job,
-        next_due=waiting[0] if waiting else now - now % step + step,
+        next_due=next_due,
         last=session.scalar(ran.order_by(ScheduleSlot.due.desc()).limit(1)),
+        overdue=len(waiting),
+        late_ms=max(0, now - next_due),
         missed_24h=counts.get("missed", 0),
         failed_24h=counts.get("failed", 0),
     )

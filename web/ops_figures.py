@@ -67,11 +67,22 @@ def sql_figures(found: Figures) -> Families:
             "state",
             found.notifications,
         ),
+        gauge(
+            "kuaida_notifications_unknown_today",
+            "Messages whose end became unknown within 24 hours.",
+            found.fresh_unknown,
+        ),
         gauges(
             "kuaida_schedule_last_done_seconds",
             "How long ago the newest slot was due that is done.",
             "job",
             _seconds(found.slot_ages_ms),
+        ),
+        gauges(
+            "kuaida_schedule_late_seconds",
+            "For how long the oldest due slot waits to be taken.",
+            "job",
+            _seconds(found.slot_late_ms),
         ),
     ]
 

@@ -79,6 +79,9 @@ def test_figures_tell_what_waits_and_leave_out_what_is_done(
     assert "kuaida_outbox_rows bulk done" not in found
     assert found["kuaida_operation_rows running"] == 0
     assert found["kuaida_notification_rows unknown"] == 0
+    assert found["kuaida_notifications_unknown_today"] == 0
+    # A house that is new: its slot is due since the last quarter of a minute.
+    assert 0 <= found["kuaida_schedule_late_seconds sweep_journals"] <= 15
     assert found["kuaida_up disk"] == 1
     assert 0 < found["kuaida_disk_free_ratio"] <= 1
     assert found["kuaida_schedule_every_seconds sweep_journals"] == 15

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from config.clock import sleep
+from models.figures import read_figures
 from models.outbox_lease import Lease, begin, bury
 from models.users import ensure_user
 from tasks.base import WorkDead
@@ -370,3 +371,18 @@ def test_what_cannot_be_composed_fails_without_a_call(
     seen = messages.look(message)
     assert (seen.state, seen.reason, seen.attempts) == ("failed", reason, [])
     assert messages.arrivals() == []
+
+
+def test_only_the_unknown_of_a_day_call_somebody(messages: MessageHouse) -> None:
+    message = messages.accept(messages.user())
+    messages.change(message, state="unknown")
+    database = messages.tasks.database
+
+    with database.read() as session:
+        fresh = read_figures(session)
+    messages.change(message, updated_at=message.created_at - 86_400_000)
+    with database.read() as session:
+        old = read_figures(session)
+
+    assert (fresh.fresh_unknown, fresh.notifications["unknown"]) == (1, 1)
+    assert (old.fresh_unknown, old.notifications["unknown"]) == (0, 1)

@@ -21,7 +21,7 @@ from models.schedule import (
     settle,
     take_due,
 )
-from models.schedule_support import list_jobs, prune
+from models.schedule_support import lateness, list_jobs, prune
 
 if TYPE_CHECKING:
     from models.database import Database, UnitOfWork
@@ -201,6 +201,11 @@ def test_people_see_next_last_and_missed(database: Database) -> None:
     with database.read() as session:
         (overdue,) = list_jobs(session, [ONCE])
     assert overdue.next_due == newest - 2 * STEP_MS
+    assert overdue.overdue == 3
+    assert 2 * STEP_MS <= overdue.late_ms < 4 * STEP_MS
+    with database.read() as session:
+        late = lateness(session, [ONCE, EACH])
+    assert late["once"] >= overdue.late_ms
     ask(database, ONCE)
     with database.unit_of_work() as uow:
         (work,) = uow.session.scalars(sa.select(Outbox))
@@ -212,8 +217,29 @@ def test_people_see_next_last_and_missed(database: Database) -> None:
 
     assert view.next_due == newest + STEP_MS
     assert (view.missed_24h, view.failed_24h) == (2, 1)
+    assert (view.overdue, view.late_ms) == (0, 0)
     assert view.last is not None
     assert (view.last.due, view.last.state) == (newest, "failed")
+
+
+def test_days_without_a_clock_are_told_in_full(database: Database) -> None:
+    newest = sleep_through(database, ONCE, 5_000)
+
+    with database.read() as session:
+        (view,) = list_jobs(session, [ONCE])
+
+    assert (view.overdue, view.next_due) == (5_000, newest - 4_999 * STEP_MS)
+
+
+def test_a_house_that_is_new_has_missed_nothing(database: Database) -> None:
+    assert ask(database, NEVER) == Taken()
+
+    assert slots_of(database, NEVER) == []
+    with database.read() as session:
+        (view,) = list_jobs(session, [NEVER])
+        assert lateness(session, [NEVER]) == {"never": 0}
+        assert view.next_due > database_now(session)
+    assert (view.missed_24h, view.overdue, view.late_ms) == (0, 0, 0)
 
 
 def test_old_slots_go_in_bites(database: Database) -> None:

@@ -25,7 +25,11 @@ class Run(msgspec.Struct):
 
 
 class JobLine(msgspec.Struct, kw_only=True):
-    """One job; times are epoch milliseconds. ``next_due`` in the past waits."""
+    """One job; times are epoch milliseconds. ``next_due`` in the past waits.
+
+    ``overdue`` slots are due and nobody has taken them yet, the first of them for
+    ``late_ms``; some seconds of that are the clock's own pace.
+    """
 
     job: str
     task: str
@@ -33,6 +37,8 @@ class JobLine(msgspec.Struct, kw_only=True):
     catch_up: str
     next_due: int
     last: Run | None
+    overdue: int
+    late_ms: int
     missed_24h: int
     failed_24h: int
 
@@ -63,6 +69,8 @@ def _line(view: JobView) -> JobLine:
         catch_up=view.job.catch_up.value,
         next_due=view.next_due,
         last=None if view.last is None else _run(view.last),
+        overdue=view.overdue,
+        late_ms=view.late_ms,
         missed_24h=view.missed_24h,
         failed_24h=view.failed_24h,
     )
