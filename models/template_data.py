@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Final
 
 from config.notification_templates import FIELD_LIMITS, Template
@@ -27,6 +28,13 @@ def _range(moment: str) -> re.Pattern[str]:
     first, second = (moment.replace("%s", rf"\{number}") for number in (1, 2))
     return re.compile(f"{first}(?:~{second})?", re.ASCII)
 
+
+_NUMBER: Final = re.compile(r"\d+", re.ASCII)
+_CLOCK_PART: Final = re.compile(_CLOCK, re.ASCII)
+_MOMENTS: Final = frozenset({"time", "date"})
+# For days that name no year: one that has a 29th of February.
+_ANY_YEAR: Final = "2000"
+_YEAR_DIGITS: Final = 4
 
 # Control characters and line ends are refused in all of them.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -82,7 +90,27 @@ def _fault_in(name: str, kind: str, value: object) -> FieldFault | None:
         return _fault(name, "out_of_range", f"longer than {most} characters")
     if _CONTROL.search(value) or not _SHAPES[kind].fullmatch(value):
         return _fault(name, "invalid", f"not what WeChat takes as {kind}")
+    if kind in _MOMENTS and not all(map(_exists, value.split("~"))):
+        return _fault(name, "invalid", "no such day in the calendar")
     return None
+
+
+def _exists(moment: str) -> bool:
+    """Whether the day of a well-formed moment is one of the calendar.
+
+    The shape has checked the clock already; a moment without a day always exists.
+    """
+    numbers = _NUMBER.findall(_CLOCK_PART.sub("", moment))
+    if not numbers:
+        return True
+    if len(numbers[0]) < _YEAR_DIGITS:
+        numbers = [_ANY_YEAR, *numbers]
+    year, month, day = (int(number) for number in (*numbers, "1")[:3])
+    try:
+        date(year, month, day)
+    except ValueError:
+        return False
+    return True
 
 
 def _fault(name: str, reason: str, msg: str) -> FieldFault:
