@@ -18,7 +18,7 @@ from models.stores.admission import Caller as LimitCaller
 from web.answers import REST, wants_lines
 from web.errors import refusal_of
 from web.idempotency import VARIABLE, answer_once, read_once
-from web.request_body import read_body
+from web.request_body import read_body, read_optional_body
 from web.routes import Auth, Call, File, Limit, Lines
 from web.server.environ import LINE_KEY
 from web.services.caller import Caller
@@ -127,18 +127,27 @@ class Dispatcher:
     ) -> tuple[list[object], dict[str, Any] | None]:
         """Return what the handler takes, and the body as it was sent."""
         spec = route.spec
-        value = None
         query = read_query(spec.query, environ.get("QUERY_STRING", ""))
         arguments: list[object] = [] if query is None else [query]
+        if route.body is None:
+            return arguments, None
+        value = self._read(route, environ)
+        body = read_struct(route.body, value)
         if spec.body is not None:
-            raw = read_body(
-                environ,
-                limit=spec.body_bytes(self._http),
-                seconds=self._http.body_deadline_s,
-            )
-            value = parse_object(raw, self._http.json_depth)
-            arguments.insert(0, read_struct(spec.body, value))
+            arguments.insert(0, body)
         return arguments, value
+
+    def _read(self, route: Route, environ: dict[str, Any]) -> dict[str, Any]:
+        """Return the body as parsed; one that may be left out is then empty."""
+        read = read_body if route.needs_body else read_optional_body
+        raw = read(
+            environ,
+            limit=route.spec.body_bytes(self._http),
+            seconds=self._http.body_deadline_s,
+        )
+        if not raw and not route.needs_body:
+            return {}
+        return parse_object(raw, self._http.json_depth)
 
 
 def install_error_handlers(app: Flask) -> None:

@@ -91,7 +91,7 @@ def reasons_of(route: Route) -> list[str]:
     """Return every reason this route may answer, in the order of the table."""
     spec = route.spec
     reasons = {*_ALWAYS, *spec.reasons}
-    if spec.body is not None:
+    if route.body is not None:
         reasons.update(_BODY_REASONS)
     reasons.update(_TOKEN_REASONS[spec.auth])
     if spec.limit is not Limit.NONE:
@@ -103,7 +103,7 @@ def reasons_of(route: Route) -> list[str]:
 
 def _shapes(route: Route) -> Iterable[type[msgspec.Struct]]:
     spec = route.spec
-    shapes = (spec.answer, spec.body, spec.query, spec.line)
+    shapes = (spec.answer, route.body, spec.query, spec.line)
     return (shape for shape in shapes if shape)
 
 
@@ -119,10 +119,10 @@ def _operation(route: Route) -> Json:
     }
     if spec.description:
         operation["description"] = spec.description
-    if spec.body is not None:
-        schema = {"$ref": REF.format(name=spec.body.__name__)}
+    if route.body is not None:
+        schema = {"$ref": REF.format(name=route.body.__name__)}
         operation["requestBody"] = {
-            "required": True,
+            "required": route.needs_body,
             "content": {JSON: {"schema": schema}},
         }
     return operation

@@ -43,6 +43,21 @@ def read_body(environ: dict[str, Any], *, limit: int, seconds: float) -> bytes:
     `InvalidInput` when the client hung up in the middle.
     """
     _check_type(environ.get("CONTENT_TYPE", ""))
+    return _read_whole(environ, limit, seconds)
+
+
+def read_optional_body(environ: dict[str, Any], *, limit: int, seconds: float) -> bytes:
+    """Return the JSON body, empty when none was sent; raises like `read_body`.
+
+    Only a body that is there must have the right type.
+    """
+    body = _read_whole(environ, limit, seconds)
+    if body:
+        _check_type(environ.get("CONTENT_TYPE", ""))
+    return body
+
+
+def _read_whole(environ: dict[str, Any], limit: int, seconds: float) -> bytes:
     length = _declared_length(environ)
     if length is not None and length > limit:
         raise RequestEntityTooLarge

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeVar
 
+import msgspec
+
 from config.clock import monotonic
 from web.services.listeners import QUIET_LINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import msgspec
 
     from config.process_settings import HttpSettings
     from models.idempotency import Once
@@ -50,10 +50,16 @@ class Limit(StrEnum):
     WRITE = "write"
 
 
+class NoBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What routes without a body still take from clients that always send one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
     """What a route takes, gives and may refuse; ``body_limit`` None is the default.
 
+    ``may_omit_body`` is for a ``body`` whose fields all have defaults. A write without
+    a ``body`` takes none, an empty one, or `NoBody`.
     ``reasons`` names the refusals of its service; those of validation, tokens and
     limits follow from the other fields. ``idempotent`` routes keep their answer under
     an Idempotency-Key: hand ``call.once`` to the transaction that has the effect.
@@ -65,6 +71,7 @@ class Spec:
     summary: str
     answer: type[msgspec.Struct]
     body: type[msgspec.Struct] | None = None
+    may_omit_body: bool = False
     query: type[msgspec.Struct] | None = None
     line: type[msgspec.Struct] | None = None
     auth: Auth = Auth.USER
@@ -94,6 +101,16 @@ class Route:
     def name(self) -> str:
         """Operation id: the handler's place and name."""
         return f"{self.tag}_{self.handler.__name__}"
+
+    @property
+    def body(self) -> type[msgspec.Struct] | None:
+        """The shape of a body sent here; None where none is looked at."""
+        return self.spec.body or (None if self.method == "GET" else NoBody)
+
+    @property
+    def needs_body(self) -> bool:
+        """Whether a request without a body is refused."""
+        return self.spec.body is not None and not self.spec.may_omit_body
 
 
 class LineSource(Protocol):

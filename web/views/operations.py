@@ -21,6 +21,12 @@ class WaitQuery(msgspec.Struct, forbid_unknown_fields=True):
     wait_ms: WaitMs = 0
 
 
+class WaitBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The same in a body, as writes take it."""
+
+    wait_ms: WaitMs = 0
+
+
 @ROUTES.get(
     "/operations/<operation_id>",
     Spec(
@@ -47,13 +53,22 @@ def read_operation(call: Call, query: WaitQuery, operation_id: str) -> Operation
     "/operations/<operation_id>/cancel",
     Spec(
         summary="Cancel long work",
-        description="Reaches everything the work has started. What is over stays.",
+        description=(
+            "Reaches everything the work has started. What is over stays. It is final "
+            "at once: `wait_ms` is taken as on other routes, and nothing is left to "
+            "wait for."
+        ),
+        query=WaitQuery,
+        body=WaitBody,
+        may_omit_body=True,
         answer=OperationAnswer,
         limit=Limit.WRITE,
         idempotent=True,
         reasons=("not_found", "state_forbids", "unavailable"),
     ),
 )
-def cancel_operation(call: Call, operation_id: str) -> OperationAnswer:
+def cancel_operation(
+    call: Call, _body: WaitBody, _query: WaitQuery, operation_id: str
+) -> OperationAnswer:
     """Cancel the caller's operation."""
     return call.services.operations.cancel(call.claims, operation_id, call.once)
