@@ -14,6 +14,7 @@ import msgspec
 
 from models.errors import FieldFault, InvalidInput, KuaidaError
 from models.idempotency import Once
+from web.routes import Auth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 VARIABLE: Final = "HTTP_IDEMPOTENCY_KEY"
+# Admin routes have one token and so one owner of keys; user ids begin with "u_".
+ADMIN: Final = "admin"
 _VISIBLE: Final = re.compile(r"[!-~]{1,255}\Z")
 _canonical: Final = msgspec.json.Encoder(order="sorted").encode
 
@@ -43,7 +46,7 @@ def read_once(
         fault = FieldFault(HEADER, "invalid", "1 to 255 visible ASCII characters")
         raise InvalidInput("odd Idempotency-Key", faults=(fault,))
     return Once(
-        user_id=call.claims.user_id,
+        user_id=ADMIN if route.spec.auth is Auth.ADMIN else call.claims.user_id,
         route=f"{route.method} {route.path}",
         key_hash=sha256(key.encode()).hexdigest(),
         body_hash=sha256(_canonical(sent)).hexdigest(),

@@ -38,10 +38,11 @@ class Sender:
         for _ in range(grants):
             house.wechat.subscribe(self.openid, TEMPLATE)
 
-    def ask(self, method: str, path: str = "", body: Any = None) -> Answer:
+    def ask(self, method: str, path: str = "", body: Any = None, **how: Any) -> Answer:
         """Call a message route of the internal listener."""
         url = f"{self.house.url('ops')}/admin/v1/notifications{path}"
-        return call(method, url, token=self.house.secret("admin_token"), body=body)
+        token = self.house.secret("admin_token")
+        return call(method, url, token=token, body=body, **how)
 
     def body(self) -> dict[str, Any]:
         """Return a legal request."""
@@ -86,6 +87,22 @@ def test_a_message_arrives_exactly_once(house: House) -> None:
     assert [attempt["outcome"] for attempt in seen["attempts"]] == ["sent"]
     assert arrival["body"]["data"]["phrase3"] == {"value": "已发货"}
     assert arrival["body"]["page"] == "pages/orders/detail?id=1"
+
+
+def test_equal_requests_under_a_key_are_one_message(house: House) -> None:
+    sender = Sender(house, grants=2)
+    body, key = sender.body(), {"Idempotency-Key": f"k-{now_ms()}"}
+
+    first, again = (sender.ask("POST", body=body, headers=key) for _ in range(2))
+
+    assert first.data["id"] == again.data["id"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = sender.ask("POST", body={**body, "page": "pages/x/y"}, headers=key)
+    assert (other.status, other.reason) == (422, "idempotency_key_reused")
+    empty = sender.ask("POST", body=body, headers={"Idempotency-Key": ""})
+    assert (empty.status, empty.reason) == (400, "validation_failed")
+    sender.wait(first.data, "sent")
+    assert len(sender.arrivals()) == 1
 
 
 def test_a_planned_message_keeps_its_second(house: House) -> None:

@@ -109,6 +109,12 @@ class MessageHouse:
             for name, value in values.items():
                 setattr(row, name, value)
 
+    def change_work(self, row_id: str, **values: object) -> None:
+        """Set columns of a row of the outbox."""
+        with self.tasks.database.unit_of_work() as uow:
+            its = sa.update(Outbox).where(Outbox.id == row_id)
+            uow.session.execute(its.values(**values))
+
     def arrivals(self) -> list[Delivery]:
         """Return every send call that reached WeChat."""
         return list(self.wechat.state.deliveries)

@@ -37,6 +37,7 @@ from web.services.notification_request import check_content, check_send_at
 if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database, UnitOfWork
+    from models.idempotency import Once
     from models.stores.container import Stores
     from web.services.notification_request import NewNotification
 
@@ -60,7 +61,9 @@ class NotificationService:
             database, Queue.NOTIFICATIONS, self._rules.backlog, settings.operations
         )
 
-    def accept(self, wanted: NewNotification) -> NotificationView:
+    def accept(
+        self, wanted: NewNotification, once: Once | None = None
+    ) -> NotificationView:
         """Take a message, or return the one that was taken under its dedupe key.
 
         Raises `InvalidInput`, `NotFound` for a user the app does not have, `Conflict`
@@ -73,7 +76,7 @@ class NotificationService:
         for _ in range(RIVAL_ATTEMPTS):
             try:
                 return self._database.transact(
-                    lambda uow: self._find_or_add(uow, wanted, page)
+                    lambda uow: self._find_or_add(uow, wanted, page), once
                 )
             except RIVAL_WROTE:
                 continue
@@ -87,7 +90,9 @@ class NotificationService:
             raise NotFound
         return found
 
-    def cancel(self, notification_id: str) -> NotificationView:
+    def cancel(
+        self, notification_id: str, once: Once | None = None
+    ) -> NotificationView:
         """Cancel a message that is not being sent; else `Conflict` (state_forbids)."""
 
         def act(uow: UnitOfWork) -> NotificationView:
@@ -104,11 +109,11 @@ class NotificationService:
             record_act(uow.session, "notification.cancel", row.id)
             return view_of(uow.session, row)
 
-        view = self._database.transact(act)
+        view = self._database.transact(act, once)
         NOTIFICATIONS.labels("cancelled", "person").inc()
         return view
 
-    def retry(self, notification_id: str) -> NotificationView:
+    def retry(self, notification_id: str, once: Once | None = None) -> NotificationView:
         """Send a failed or unknown message anew; else `Conflict` (state_forbids).
 
         An unknown one may then arrive twice: that is for the person to decide.
@@ -126,7 +131,7 @@ class NotificationService:
             reopen(row, outbox_id, database_now(uow.session))
             return view_of(uow.session, row)
 
-        return self._database.transact(act)
+        return self._database.transact(act, once)
 
     def _require_user(self, app_id: str, user_id: str) -> None:
         with self._database.read() as session:

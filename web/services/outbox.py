@@ -1,7 +1,8 @@
 """Looking at the outbox and acting on its rows, for people on the internal listener.
 
 Acts on many go in small transactions: what one of them did stays done when the next
-one fails, and asking again goes on with what is left.
+one fails, and asking again goes on with what is left. Under an Idempotency-Key their
+answer is kept after the last of them (`web/services/idempotency.py`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from config.work_settings import JournalSettings
     from models.database import Database, UnitOfWork
+    from models.idempotency import Once
 
 MS_PER_S: Final = 1000
 # Rows of one transaction: locks are held for moments, as in retention.
@@ -50,7 +52,7 @@ class OutboxService:
             )
         return OutboxPage(items, after, after is not None)
 
-    def replay(self, row_id: str) -> OutboxItem:
+    def replay(self, row_id: str, once: Once | None = None) -> OutboxItem:
         """Make a dead row ready again; `NotFound`, or `Conflict` for another state.
 
         Also refused when its operation is over for another reason: nobody waits.
@@ -65,16 +67,16 @@ class OutboxService:
             work.wakes_relay = True
             return item
 
-        return self._database.transact(act)
+        return self._database.transact(act, once)
 
-    def discard(self, row_id: str, reason: str) -> OutboxItem:
+    def discard(self, row_id: str, reason: str, once: Once | None = None) -> OutboxItem:
         """Give up a dead, ready or stuck row; `NotFound`, or `Conflict` otherwise."""
 
         def act(work: UnitOfWork) -> OutboxItem:
             changed = discard(work.session, [row_id], reason, self._stuck_after_ms)
             return _acted(work, row_id, changed)
 
-        return self._database.transact(act)
+        return self._database.transact(act, once)
 
     def replay_many(
         self, query: OutboxQuery, limit: int, per_second: float

@@ -88,16 +88,20 @@ class Answers(Protocol):
 class Notifications(Protocol):
     """Subscribe messages; every method returns the message as it is now."""
 
-    def accept(self, wanted: NewNotification) -> NotificationView:
+    def accept(
+        self, wanted: NewNotification, once: Once | None = None
+    ) -> NotificationView:
         """Take a message, once for each dedupe key."""
 
     def get(self, notification_id: str) -> NotificationView:
         """Return a message, or raise `NotFound`."""
 
-    def cancel(self, notification_id: str) -> NotificationView:
+    def cancel(
+        self, notification_id: str, once: Once | None = None
+    ) -> NotificationView:
         """Cancel a message that is not being sent yet."""
 
-    def retry(self, notification_id: str) -> NotificationView:
+    def retry(self, notification_id: str, once: Once | None = None) -> NotificationView:
         """Send a failed or unknown message anew."""
 
 

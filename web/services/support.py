@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from models.idempotency import Once
     from models.outbox_item import OutboxItem
     from models.timeline import Timeline
     from web.services.outbox_shapes import (
@@ -27,10 +28,10 @@ class OutboxDesk(Protocol):
     def page(self, query: OutboxQuery, cursor: str | None, limit: int) -> OutboxPage:
         """Return one page of the rows meant."""
 
-    def replay(self, row_id: str) -> OutboxItem:
+    def replay(self, row_id: str, once: Once | None = None) -> OutboxItem:
         """Make a dead row ready again."""
 
-    def discard(self, row_id: str, reason: str) -> OutboxItem:
+    def discard(self, row_id: str, reason: str, once: Once | None = None) -> OutboxItem:
         """Give up a row that is not done."""
 
     def replay_many(

@@ -52,13 +52,14 @@ class NotificationBody(msgspec.Struct, forbid_unknown_fields=True):
         answer=NotificationView,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
+        idempotent=True,
         reasons=("not_found", "conflict", "overloaded"),
     ),
 )
 def send_notification(call: Call, body: NotificationBody) -> NotificationView:
     """Accept a message."""
     wanted = NewNotification(**msgspec.structs.asdict(body))
-    return call.services.notifications.accept(wanted)
+    return call.services.notifications.accept(wanted, call.once)
 
 
 @ROUTES.get(
@@ -85,12 +86,13 @@ def read_notification(call: Call, notification_id: str) -> NotificationView:
         answer=NotificationView,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
+        idempotent=True,
         reasons=("not_found", "state_forbids"),
     ),
 )
 def cancel_notification(call: Call, notification_id: str) -> NotificationView:
     """Cancel one message."""
-    return call.services.notifications.cancel(notification_id)
+    return call.services.notifications.cancel(notification_id, call.once)
 
 
 @ROUTES.post(
@@ -101,9 +103,10 @@ def cancel_notification(call: Call, notification_id: str) -> NotificationView:
         answer=NotificationView,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
+        idempotent=True,
         reasons=("not_found", "state_forbids"),
     ),
 )
 def retry_notification(call: Call, notification_id: str) -> NotificationView:
     """Send one message again, because a person says so."""
-    return call.services.notifications.retry(notification_id)
+    return call.services.notifications.retry(notification_id, call.once)

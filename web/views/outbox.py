@@ -87,12 +87,13 @@ def list_outbox(call: Call, query: OutboxListQuery) -> OutboxPage:
         answer=OutboxItem,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
+        idempotent=True,
         reasons=ONE,
     ),
 )
 def replay_one(call: Call, row_id: str) -> OutboxItem:
     """Make a dead row ready, with its attempts before it; its operation goes on."""
-    return call.services.support.outbox.replay(row_id)
+    return call.services.support.outbox.replay(row_id, call.once)
 
 
 @ROUTES.post(
@@ -104,23 +105,25 @@ def replay_one(call: Call, row_id: str) -> OutboxItem:
         answer=OutboxItem,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
+        idempotent=True,
         reasons=ONE,
     ),
 )
 def discard_one(call: Call, body: DiscardBody, row_id: str) -> OutboxItem:
     """Close a row for good, with its reason in the audit log."""
-    return call.services.support.outbox.discard(row_id, body.reason)
+    return call.services.support.outbox.discard(row_id, body.reason, call.once)
 
 
 @ROUTES.post(
     "/outbox/replay",
     Spec(
         summary="Run many dead works again, at a rate",
-        description="Ask again while `remaining` is above 0.",
+        description="Ask again, under another key, while `remaining` is above 0.",
         body=ReplayManyBody,
         answer=Replayed,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
+        idempotent=True,
     ),
 )
 def replay_many(call: Call, body: ReplayManyBody) -> Replayed:
@@ -133,11 +136,12 @@ def replay_many(call: Call, body: ReplayManyBody) -> Replayed:
     "/outbox/discard",
     Spec(
         summary="Give many works up",
-        description="Ask again while `remaining` is above 0.",
+        description="Ask again, under another key, while `remaining` is above 0.",
         body=DiscardManyBody,
         answer=Discarded,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
+        idempotent=True,
     ),
 )
 def discard_many(call: Call, body: DiscardManyBody) -> Discarded:

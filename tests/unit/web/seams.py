@@ -176,7 +176,9 @@ class MemoryNotifications:
     accepted: list[NewNotification] = field(default_factory=list)
     state: str = "created"
 
-    def accept(self, wanted: NewNotification) -> NotificationView:
+    def accept(
+        self, wanted: NewNotification, _once: Once | None = None, /
+    ) -> NotificationView:
         self.accepted.append(wanted)
         return self.get("nt_1")
 
@@ -189,11 +191,15 @@ class MemoryNotifications:
         told = {"id": "nt_1", "state": self.state, "attempts": []}
         return NotificationView(**{**unknown, **known, **told})
 
-    def cancel(self, notification_id: str) -> NotificationView:
+    def cancel(
+        self, notification_id: str, _once: Once | None = None, /
+    ) -> NotificationView:
         self.state = "cancelled"
         return self.get(notification_id)
 
-    def retry(self, notification_id: str) -> NotificationView:
+    def retry(
+        self, notification_id: str, _once: Once | None = None, /
+    ) -> NotificationView:
         self.state = "created"
         return self.get(notification_id)
 

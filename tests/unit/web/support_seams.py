@@ -17,6 +17,7 @@ from web.services.schedule import Schedule
 from web.services.support import Support
 
 if TYPE_CHECKING:
+    from models.idempotency import Once
     from web.services.outbox_shapes import OutboxQuery
 
 T = TypeVar("T")
@@ -32,10 +33,12 @@ class MemoryOutbox:
         self.asked.append((query, cursor, limit))
         return OutboxPage([outbox_item()], "1.ob_1", has_more=True)
 
-    def replay(self, row_id: str) -> OutboxItem:
+    def replay(self, row_id: str, _once: Once | None = None, /) -> OutboxItem:
         return self._act(row_id, "ready")
 
-    def discard(self, row_id: str, reason: str) -> OutboxItem:
+    def discard(
+        self, row_id: str, reason: str, _once: Once | None = None, /
+    ) -> OutboxItem:
         self.asked.append((reason,))
         return self._act(row_id, "discarded")
 

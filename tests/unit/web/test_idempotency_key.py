@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from tests.unit.web.conftest import Admin
     from tests.unit.web.seams import House
 
 ME = "/api/v1/me"
@@ -118,3 +119,50 @@ def test_only_refusals_that_say_how_things_are_are_kept() -> None:
         "signature_mismatch",
     }
     assert not is_final("nobody knows this reason")
+
+
+ADMIN_WRITES: list[tuple[str, dict[str, Any] | None]] = [
+    ("/admin/v1/notifications/nt_1/cancel", None),
+    ("/admin/v1/notifications/nt_1/retry", None),
+    ("/admin/v1/outbox/ob_1/replay", None),
+    ("/admin/v1/outbox/ob_1/discard", {"reason": "old"}),
+    ("/admin/v1/outbox/replay", {"lane": "sync"}),
+    ("/admin/v1/outbox/discard", {"reason": "old"}),
+]
+MESSAGE = {
+    "app_id": "wxdemo0000000001",
+    "user_id": "u_one",
+    "template_key": "appointment",
+    "data": {"thing1": "Haircut", "time2": "9:30", "thing3": "Friend"},
+}
+
+
+def keyed(key: str) -> dict[str, str]:
+    return {"HTTP_IDEMPOTENCY_KEY": key}
+
+
+@pytest.mark.parametrize(("path", "body"), ADMIN_WRITES)
+def test_admin_writes_keep_their_answers_too(
+    admin: Admin, house: House, path: str, body: dict[str, Any] | None
+) -> None:
+    admin("POST", "/admin/v1/notifications", json=MESSAGE)
+    sent = {} if body is None else {"json": body}
+
+    told = [admin("POST", path, environ_base=keyed("k"), **sent) for _ in range(2)]
+
+    assert [status for status, _ in told] == [200, 200]
+    assert told[0][1]["data"] == told[1][1]["data"]
+    assert [once.user_id for once in house.answers.asked] == ["admin", "admin"]
+    assert len(house.answers.kept) == 1
+    assert admin("POST", path, environ_base=keyed(""), **sent)[0] == 400
+
+
+def test_a_message_under_a_key_is_accepted_once(admin: Admin, house: House) -> None:
+    path = "/admin/v1/notifications"
+    told = [admin("POST", path, json=MESSAGE, environ_base=keyed("k")) for _ in "ab"]
+
+    assert [status for status, _ in told] == [200, 200]
+    assert len(house.notifications.accepted) == 1
+    for odd in ("", "k" * 256):
+        status, body = admin("POST", path, json=MESSAGE, environ_base=keyed(odd))
+        assert (status, body["reason"]) == (400, "validation_failed")
