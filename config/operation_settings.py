@@ -36,6 +36,20 @@ class OperationSettings(SettingGroup):
         le=5000,
         description="Rows an export reads at once; bounds its memory.",
     )
+    export_login_wait_s: float = Field(
+        30.0,
+        alias="EXPORT_LOGIN_WAIT_S",
+        ge=0,
+        description="Seconds an export waits for the login it was asked with to be in "
+        "SQL, normally there within one; then it is made without, and says so.",
+    )
+    export_login_look_s: float = Field(
+        0.3,
+        alias="EXPORT_LOGIN_LOOK_S",
+        gt=0,
+        description="Seconds between its looks for that login; each is one run of the "
+        "task.",
+    )
     answer_reserve_ms: int = Field(
         150,
         alias="ANSWER_RESERVE_MS",

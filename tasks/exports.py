@@ -15,6 +15,7 @@ from models.operation_files import delete_files
 from models.operations import find_user_id
 from models.personal_data import Section, count_rows, key_of, read_page
 from models.personal_sections import SECTIONS
+from models.sessions import find_standing
 from tasks.app import app
 from tasks.base import OutboxTask, Work
 from tasks.export_file import ExportFile
@@ -22,20 +23,28 @@ from tasks.export_file import ExportFile
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from models.database import UnitOfWork
+
+MS_PER_S = 1000
+
 
 @app.task(base=OutboxTask)
 def build_export(work: Work) -> None:
     """Write the file of the person whose operation this is."""
     with work.step() as uow:
+        pending = _lacks_login(work, uow)
+        now = database_now(uow.session)
+        if pending and _waits(work, uow, now):
+            return
         user_id = find_user_id(uow.session, work.subject_id)
         # An earlier attempt may have left pieces of another reading.
         delete_files(uow.session, [work.subject_id])
-        now = database_now(uow.session)
     if user_id is None:
         return
     file = ExportFile(work, now)
     reader = Reader(work, user_id)
-    file.add(f'{{"format":"kuaida-export/1","made_at":{now}')
+    told = json.dumps(pending)
+    file.add(f'{{"format":"kuaida-export/1","made_at":{now},"pending_login":{told}')
     for section in SECTIONS:
         file.add(f',"{section.name}":[')
         comma = ""
@@ -78,6 +87,25 @@ class Reader:
                 after = key_of(section, rows[-1])
             if len(rows) < self._page:
                 return
+
+
+def _lacks_login(work: Work, uow: UnitOfWork) -> bool:
+    """Return whether the login this was asked with is not in SQL yet.
+
+    Its session, whose id is the payload, comes in the commit of all the rest.
+    """
+    session_id = work.payload
+    return session_id is not None and find_standing(uow.session, session_id) is None
+
+
+def _waits(work: Work, uow: UnitOfWork, now: int) -> bool:
+    """Give the row back for a moment, unless the login has had its time."""
+    chosen = work.resources.settings.operations
+    if now - work.due_at >= chosen.export_login_wait_s * MS_PER_S:
+        return False
+    delay_ms = int(chosen.export_login_look_s * MS_PER_S)
+    work.give_back(uow, delay_ms, "the login is not in SQL yet")
+    return True
 
 
 def _line(row: dict[str, Any]) -> str:

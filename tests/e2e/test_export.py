@@ -37,6 +37,29 @@ def test_an_export_is_awaited_and_its_file_is_whole(house: House) -> None:
     assert openid.encode() not in answer.body
 
 
+def test_an_export_right_after_a_login_tells_of_it(house: House) -> None:
+    login = house.login().data
+    token = login["access_token"]
+
+    operation = house.api("GET", "/me/export?wait_ms=5000", token=token).data[
+        "operation"
+    ]
+    path = f"/operations/{operation['id']}"
+
+    def over() -> bool:
+        seen = house.api("GET", path, token=token).data
+        return bool(seen["operation"]["state"] == "succeeded")
+
+    # It mostly ends inside the wait; a busy machine may take longer.
+    wait_until(over, within_s=20, what="the export ends")
+    answer = call("GET", f"{house.url('web')}/api/v1{path}/file", token=token)
+    told = json.loads(answer.body)
+    assert told["pending_login"] is False
+    assert told["profile"][0]["login_count"] == 1
+    for section in ("identities", "sessions", "devices", "login_history"):
+        assert len(told[section]) == 1, section
+
+
 def test_the_way_of_an_export_is_told_on_the_events_channel(house: House) -> None:
     login = house.login().data
     token, user_id = login["access_token"], login["user"]["id"]

@@ -13,7 +13,7 @@ from models.errors import Conflict, NotFound
 from models.outbox import Outbox
 from models.user_events import UserEvent
 from tasks.app import configure, resources
-from tests.integration.export_house import MANY, USER, Exports, claims_of
+from tests.integration.export_house import MANY, NO_LOGIN, USER, Exports, claims_of
 from workers.outbox_relay import OutboxRound
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def exports(
     database_url: str, redis_url: str, make_settings: Callable[..., Settings]
 ) -> Iterator[Exports]:
     urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-    configure(make_settings(**urls, **FAST))
+    configure(make_settings(**urls, **FAST, **NO_LOGIN))
     made = Exports(resources())
     yield made
     made.close()

@@ -19,7 +19,7 @@ from models.outbox_lease import begin
 from models.sealing import Unsealable, sealer_for
 from tasks.app import configure, resources
 from tasks.export_file import PIECE_BYTES
-from tests.integration.export_house import USER, Exports, claims_of
+from tests.integration.export_house import NO_LOGIN, USER, Exports, claims_of
 from tests.integration.journals import APP, make_login, openid
 from tests.integration.operation_house import LEASE
 
@@ -37,7 +37,8 @@ def exports(
     database_url: str, redis_url: str, make_settings: Callable[..., Settings]
 ) -> Iterator[Exports]:
     urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-    configure(make_settings(**urls, BULK_BACKLOG="3", BACKLOG_FRESH_S="0"))
+    guard = {"BULK_BACKLOG": "3", "BACKLOG_FRESH_S": "0"}
+    configure(make_settings(**urls, **guard, **NO_LOGIN))
     made = Exports(resources())
     yield made
     made.close()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from models.base import database_now
 from models.operation_work import NewOperation, find_active
+from models.sessions import find_standing
 
 if TYPE_CHECKING:
     from config.operation_settings import OperationSettings
@@ -43,6 +44,8 @@ class ExportService:
         return self._database.transact(lambda work: self._begin(work, claims))
 
     def _begin(self, work: UnitOfWork, claims: Claims) -> OperationView:
+        # A login a moment old is still on its way into SQL: the task waits for it.
+        is_pending = find_standing(work.session, claims.session_id) is None
         return work.start(
             NewOperation(
                 kind=EXPORT,
@@ -50,6 +53,7 @@ class ExportService:
                 user_id=claims.user_id,
                 app_id=claims.app_id,
                 equal_key=claims.user_id,
+                payload=claims.session_id if is_pending else None,
                 expires_at=database_now(work.session) + self._patience_ms,
             )
         )

@@ -15,10 +15,15 @@ JSON_FILE: Final = "application/json"
 
 
 class ExportDocument(msgspec.Struct):
-    """Everything held about a person, table by table; times are epoch ms."""
+    """Everything held about a person, table by table; times are epoch ms.
+
+    ``pending_login``: the login it was asked with was not stored in time and is
+    missing; ask again later.
+    """
 
     format: str
     made_at: int
+    pending_login: bool
     profile: list[dict[str, Any]]
     identities: list[dict[str, Any]]
     sessions: list[dict[str, Any]]
