@@ -15,7 +15,8 @@ class NotificationSettings(SettingGroup):
         alias="NOTIFICATION_BACKLOG",
         ge=1,
         description="Unsent messages, planned ones included, at which no further one "
-        "is accepted; the notifier sends some hundred a second.",
+        "is accepted. On two cores the notifier sent 20 to 40 a second, at about 17 ms "
+        "of CPU each: a full backlog takes it an hour or so.",
     )
     call_s: float = Field(
         8.0,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Index, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import TABLE_OPTIONS, Base, EpochMs, Id, database_now
+from models.base import TABLE_OPTIONS, Base, EpochMs, Id, database_now_ms
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -32,7 +32,7 @@ def mark_done(session: Session, task: str, message_id: str) -> bool:
     """Insert the mark; False when it is already there. Call before the effect."""
     if session.get(Inbox, (task, message_id)) is not None:
         return False
-    session.add(Inbox(task=task, message_id=message_id, done_at=database_now(session)))
+    session.add(Inbox(task=task, message_id=message_id, done_at=database_now_ms()))
     # A rival copy that inserted meanwhile makes this flush raise and roll back.
     session.flush()
     return True

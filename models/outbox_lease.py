@@ -112,7 +112,7 @@ def renew(session: Session, row_id: str, fence: int, lease_ms: int) -> bool:
 
     An attempt that was only slow, and taken for dead, holds its row again.
     """
-    until = database_now(session) + lease_ms
+    until = database_now_ms() + lease_ms
     return _close(session, row_id, fence, visible_at=until, holder_fence=fence)
 
 
@@ -172,7 +172,7 @@ def postpone(
     session: Session, row_id: str, delay_ms: int, cause: str, fence: int | None = None
 ) -> bool:
     """Give an open row back for a later attempt, keeping the cause of the failure."""
-    again_at = database_now(session) + delay_ms
+    again_at = database_now_ms() + delay_ms
     return _close(
         session,
         row_id,
