@@ -42,7 +42,7 @@ def write(phone: Phone, key: str, nickname: str) -> Answer | None:
 def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     """Send each key many times at once; every other round kills a web process."""
     phone = logged_in(ground)
-    odd, killed, replayed, doubled, lost = 0, 0, 0, 0, 0
+    odd = killed = replayed = unmarked = doubled = lost = 0
     with ThreadPoolExecutor(counts["at_once"]) as pool:
         for number in range(counts["rounds"]):
             key, before = f"key-{next(NUMBERS)}", ground.number(EFFECTS)
@@ -60,7 +60,10 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
             bodies = {a.json["data"] and str(a.json["data"]) for a in (*answers, again)
                       if a is not None and a.status == 200}  # fmt: skip
             odd += len(bodies) != 1
-            replayed += again.headers.get("Idempotent-Replayed") == "true"
+            # When everybody who asked had died, this was the first to be answered.
+            told = any(a is not None and a.status == 200 for a in answers)
+            marked = again.headers.get("Idempotent-Replayed") == "true"
+            replayed, unmarked = replayed + marked, unmarked + (told and not marked)
             effects = ground.number(EFFECTS) - before
             doubled, lost = doubled + (effects > 1), lost + (effects < 1)
             other = write(phone, key, "another body")
@@ -68,7 +71,7 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     findings.expect(doubled == 0, f"{doubled} keys had two effects")
     findings.expect(lost == 0, f"{lost} answered keys had no effect")
     findings.expect(odd == 0, f"{odd} answers differed or another body was taken")
-    findings.expect(replayed == counts["rounds"], f"{replayed} replays were marked")
+    findings.expect(unmarked == 0, f"{unmarked} replays were not marked")
     findings.figures.update(
         keys=counts["rounds"],
         at_once=counts["at_once"],
