@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # How long a login may be in Redis only: until its batch is in SQL.
 WIPE_MS = 3000
+SHOWN = 3
 FINAL = ("done", "dead", "discarded", "cancelled")
 
 
@@ -31,6 +32,8 @@ class Verdict:
     doubled: list[str] = field(default_factory=list)
     # Logins of the moment of a wipe: only their history row is gone, as documented.
     wiped: list[str] = field(default_factory=list)
+    # What the tables say of the first of the lost.
+    where: list[str] = field(default_factory=list)
     # No answer came: they may have happened or not, once at most.
     unknown: int = 0
     unknown_done: int = 0
@@ -77,9 +80,19 @@ def check(
     logins = ground.ledger.read("login")
     verdict.take(logins, seen_logins(ground, verdict))
     forgive(verdict, logins, wipes)
+    verdict.where = [state_of(ground, one) for one in verdict.lost[:SHOWN]]
     if hits is not None:
         measure_recovery(ground, verdict, hits, late_after_s)
     return verdict
+
+
+def state_of(ground: Ground, lost: str) -> str:
+    """Return what is known of an id that was not found finished."""
+    query = (
+        "SELECT kind, name, state, attempts, last_error FROM outbox "
+        "WHERE id = :id OR request_id = :id"
+    )
+    return f"{lost}: {ground.sql(query, id=lost) or 'no row'}"
 
 
 def forgive(verdict: Verdict, logins: list[Entry], wipes: Sequence[int]) -> None:

@@ -39,6 +39,7 @@ class Findings:
         """Take over the checker's verdict: nothing lost, nothing doubled."""
         self.verdict = verdict
         self.expect(verdict.lost == [], f"lost {len(verdict.lost)}")
+        self.notes += verdict.where
         self.expect(verdict.doubled == [], f"doubled {len(verdict.doubled)}")
         if late_after_s is not None and verdict.longest_s is not None:
             slow = verdict.longest_s > late_after_s
