@@ -12,8 +12,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from redis import RedisError
 
 from config.clock import monotonic, sleep
+from models.stores.keys import Keys
 from tests.faults.ledger import Ledger
 from tests.faults.task_names import TABLE
 from tests.servers.house import all_pids, variables_of
@@ -152,13 +154,22 @@ class Ground:
         with self._engine.begin() as link:
             link.execute(sa.text(statement), rows or {})
 
+    def open_work(self) -> int:
+        """Count what is accepted and not finished: outbox rows, logins in the stream."""
+        try:
+            with self.redis.client() as client:
+                logins = int(client.xlen(Keys("kuaida").logins))
+        except RedisError:
+            logins = 1
+        return self.number(OPEN) + logins
+
     def wait_finished(self, within_s: float) -> float | None:
-        """Wait until no accepted work is open; the seconds it took, None if it did not.
+        """Wait until both journals are empty; the seconds it took, None if they are not.
 
         Never raises: work that stays open is what the checker calls lost.
         """
         start = monotonic()
-        while self.number(OPEN):
+        while self.open_work():
             if monotonic() - start > within_s:
                 return None
             sleep(0.25)
