@@ -155,7 +155,7 @@ class Ground:
             link.execute(sa.text(statement), rows or {})
 
     def open_work(self) -> int:
-        """Count what is accepted and not finished: outbox rows, logins in the stream."""
+        """Count what is accepted and not finished: outbox rows and stream entries."""
         try:
             with self.redis.client() as client:
                 logins = int(client.xlen(Keys("kuaida").logins))
@@ -164,7 +164,7 @@ class Ground:
         return self.number(OPEN) + logins
 
     def wait_finished(self, within_s: float) -> float | None:
-        """Wait until both journals are empty; the seconds it took, None if they are not.
+        """Wait until both journals are empty; the seconds it took, None if not so.
 
         Never raises: work that stays open is what the checker calls lost.
         """
