@@ -54,3 +54,9 @@ class Phone:
         """Exchange the refresh token."""
         body = {"refresh_token": self.data["refresh_token"]}
         return self.api("POST", "/auth/refresh", body=body)
+
+    def renew(self) -> None:
+        """Go on with the successor of the refresh token, when there is one."""
+        answer = self.refresh()
+        if answer.status == 200:
+            self.data = {**self.data, **answer.data}

@@ -52,6 +52,9 @@ class Patches:
         except urllib3.exceptions.HTTPError as error:
             self._ledger.add("patch", [request_id], phone.user_id, unknown=True)
             return unanswered(error, start)
+        if answer.status == 401:
+            # A soak outlives an access token.
+            phone.renew()
         unknown = answer.status >= 500
         if answer.status == 200 or unknown:
             self._ledger.add("patch", [request_id], phone.user_id, unknown=unknown)
