@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -67,6 +68,8 @@ def write_report(asked: argparse.Namespace, done: list[Done]) -> None:
 def main(arguments: list[str]) -> int:
     """Run the chosen drills; 1 when a promise was broken."""
     asked = wanted(arguments)
+    # Ended from outside, it still takes its processes along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {asked.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="kuaida-drill-") as folder:
         site = Site(Path(asked.keep or folder), asked.seed)

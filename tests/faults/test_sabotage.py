@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from tests.servers.phone import Phone
 
 AT_ONCE = 12
+# Seconds on a quiet machine; a busy one must not turn a test red.
+PATIENCE_S = 60
 
 
 def without(ground: Ground, guard: str, process: str) -> None:
@@ -61,10 +63,10 @@ def open_ground(site: Site) -> Iterator[Callable[..., Ground]]:
 def run_again(ground: Ground) -> list[str]:
     """Do work, put its row back as a restored table would, and do it again."""
     (row_id,) = flood(ground, COUNT, 1)
-    assert ground.wait_finished(15) is not None
+    assert ground.wait_finished(PATIENCE_S) is not None
     again = "UPDATE outbox SET state = 'ready', visible_at = 0 WHERE id = :id"
     ground.execute(again, [{"id": row_id}])
-    assert ground.wait_finished(15) is not None
+    assert ground.wait_finished(PATIENCE_S) is not None
     return check(ground).doubled
 
 
@@ -81,7 +83,7 @@ def test_the_inbox_mark_is_what_keeps_an_effect_single(
 def late_steps(ground: Ground) -> int:
     """Let two attempts of one row overlap; count what the overtaken one wrote."""
     flood(ground, RACE, 1, payload="20")
-    assert ground.wait_finished(30) is not None
+    assert ground.wait_finished(PATIENCE_S) is not None
     return ground.number(
         "SELECT COUNT(*) FROM drill_effects WHERE what = 'step' AND attempt = 1"
     )
@@ -103,8 +105,8 @@ def lost_to_a_cut(ground: Ground, within_s: float) -> list[str]:
     before = link.done
     link.cut_next(1)
     flood(ground, COUNT, 1)
+    ground.stack.wait(lambda: link.done > before, within_s=PATIENCE_S, what="a cut")
     ground.wait_finished(within_s)
-    assert link.done == before + 1
     return check(ground).lost
 
 
@@ -113,7 +115,7 @@ def test_the_sweeper_is_what_brings_a_lost_message_back(
 ) -> None:
     ground = open_ground("relay", "worker", links=("broker",), WORKER_CONCURRENCY="1")
 
-    assert lost_to_a_cut(ground, within_s=20) == []
+    assert lost_to_a_cut(ground, within_s=PATIENCE_S) == []
     without(ground, "sweeper", "relay")
     assert len(lost_to_a_cut(ground, within_s=8)) == 1
 

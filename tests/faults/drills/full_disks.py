@@ -16,6 +16,7 @@ from tests.faults.loads.load import Load
 from tests.faults.loads.logins import Logins
 from tests.faults.loads.patches import Patches
 from tests.faults.task_names import COUNT
+from tests.servers.stack import answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,6 +128,8 @@ def move_logs(ground: Ground, disk: SmallDisk) -> None:
     ground.stack.folder = disk.folder
     for name in list(ground.stack.running):
         ground.restart(name)
+    url = f"{ground.stack.url('web')}/healthz"
+    ground.stack.wait(lambda: answers(url), within_s=60, what="web answers")
 
 
 def move_sql(ground: Ground, disk: SmallDisk) -> None:
