@@ -53,10 +53,11 @@ def judge(ground: Ground, findings: Findings, within_s: float) -> Verdict:
 
 def kill(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     """Kill the notifier while calls are under way, then lose answers."""
-    messages, killer = Messages(ground), Killer(ground, "notifier")
+    # Enough users that two messages of one moment rarely meet: WeChat refuses those.
+    messages, killer = Messages(ground, users=16), Killer(ground, "notifier")
     wechat = ground.stack.wechat
     wechat.fault(SEND, "delay", delay_ms=300)
-    with Load(messages, rate=8, threads=4) as load:
+    with Load(messages, rate=8, threads=16) as load:
         for _ in range(counts["kills"]):
             sleep(ground.random.uniform(0.2, 0.8))
             killer.kill("group")

@@ -78,10 +78,16 @@ def secret(ground: Ground, name: str) -> str:
 
 
 def arrivals(ground: Ground) -> dict[str, list[int]]:
-    """Return the times of the calls that reached WeChat, by message number."""
+    """Return the times of the calls that WeChat took, by message number.
+
+    A call that WeChat refused in words showed the user nothing and may be repeated;
+    one whose answer was lost counts as taken.
+    """
     url = f"{ground.stack.url('wechat')}/_sim/deliveries"
     at: dict[str, list[int]] = {}
     for item in call("GET", url).json["items"]:
+        if item["outcome"] == "refused":
+            continue
         body = item["body"]
         sent = json.loads(body) if isinstance(body, str) else body
         number = sent["data"]["character_string1"]["value"]
