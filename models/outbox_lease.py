@@ -71,6 +71,8 @@ def claim(
         if row.holder_fence is not None:
             row.deaths += 1
             row.holder_fence = None
+            # It was begun, so the queue is read: what is lost now is sent again soon.
+            waited = 0
         row.state = "sent"
         row.sends += 1
         row.visible_at = now + max(resend_after_ms, waited)

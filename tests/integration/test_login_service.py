@@ -221,7 +221,7 @@ def test_an_impatient_leader_does_not_fail_those_who_joined(house: House) -> Non
     code = house.code()
     house.fault(mode="stall", times=1)
     with ThreadPoolExecutor(2) as pool:
-        hasty = pool.submit(house.login, code, timeout_ms=400)
+        hasty = pool.submit(house.login, code, timeout_ms=1500)
         flying = partial(house.stores.admission.find_record, house.key(code))
         wait_until(flying, within_s=2, what="the first call flies", every_s=0.01)
         patient = pool.submit(house.login, code, timeout_ms=5000)

@@ -204,6 +204,19 @@ def test_work_whose_holder_fell_silent_is_begun_by_the_next_message(
     assert (again.attempts, again.deaths) == (2, 1)
 
 
+def test_work_whose_holder_died_is_not_made_to_wait_for_its_age(
+    database: Database,
+) -> None:
+    (row_id,) = add(database, due_in_ms=-300_000)
+    claim(database)
+    begun(database, row_id, AT_ONCE)
+
+    assert claim(database) == [row_id]
+
+    row = state(database, row_id)
+    assert row.visible_at - row.updated_at <= RESEND_MS
+
+
 def test_a_slow_holder_that_comes_back_in_time_holds_again(database: Database) -> None:
     (row_id,) = add(database)
     slow = begun(database, row_id, AT_ONCE)
