@@ -63,7 +63,10 @@ class Flight:
 
 @dataclass(frozen=True, slots=True)
 class FailedExchange:
-    """How an exchange failed; ``mark`` is its flight's, ``counts`` to the lock-out."""
+    """How an exchange failed; ``mark`` is its flight's, ``counts`` to the lock-out.
+
+    With a ``life_ms`` of 0 nothing is left: those who joined try by themselves.
+    """
 
     mark: str
     record: bytes

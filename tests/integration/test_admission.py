@@ -260,6 +260,17 @@ def test_a_failure_that_does_not_count_locks_nobody(open_with: MakeStores) -> No
     assert knock(stores, MOBILE, "d") == "lead"
 
 
+def test_a_failure_without_life_frees_the_code_at_once(open_with: MakeStores) -> None:
+    stores = open_with({})
+    key = stores.keys.code("app", "c")
+    knock(stores, MOBILE, "c", mark="f1")
+    failure = FailedExchange(mark="f1", record=b"rtimeout", life_ms=0, counts=False)
+    stores.admission.record_failure(MOBILE, key, failure)
+
+    assert stores.admission.find_record(key) is None
+    assert knock(stores, MOBILE, "c", mark="f2") == "lead"
+
+
 def test_a_late_leader_does_not_overwrite_the_next_flight(
     open_with: MakeStores,
 ) -> None:

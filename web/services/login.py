@@ -208,7 +208,7 @@ class LoginService:
             life_ms = self._settings.tokens.code_life_s * MS_PER_S
         elif error.reason == "wechat_timeout":
             # Its caller had no more time; those who joined may have.
-            life_ms = 1
+            life_ms = 0
         try:
             self._stores.admission.record_failure(
                 attempt.limits,

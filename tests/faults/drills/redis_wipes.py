@@ -12,6 +12,7 @@ from tests.faults.loads.load import Load
 from tests.faults.loads.logins import Logins
 from tests.faults.loads.patches import Patches, logged_in
 from tests.faults.task_names import COUNT
+from tests.servers.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +30,8 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     gone = 0
     with Load(patches, rate=10) as patched, Load(logins, rate=10):
         for number in range(counts["wipes"]):
-            flood(ground, COUNT, counts["tasks"], payload="10")
-            sleep(2)
-            with ground.redis.client() as client:
-                gone += int(client.llen("kuaida:dev:sync"))
+            flood(ground, COUNT, counts["tasks"], payload="30")
+            gone += wait_for_messages(ground)
             wipe(ground, restart=number % 2 == 1)
             wipes.append(now_ms())
             sleep(4)
@@ -54,6 +53,17 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
         patches_accepted=f"{patched.tally.accepted}/{len(patched.tally.seen)}",
         history_rows_wiped=len(verdict.wiped),
     )
+
+
+def wait_for_messages(ground: Ground) -> int:
+    """Return how many messages wait in the broker, as soon as some do."""
+    with ground.redis.client() as client:
+
+        def waiting() -> int:
+            return int(client.llen("kuaida:dev:sync"))
+
+        wait_until(waiting, within_s=10, what="messages wait", every_s=0.005)
+        return waiting()
 
 
 def wipe(ground: Ground, *, restart: bool) -> None:
