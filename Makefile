@@ -30,7 +30,7 @@ doctor: ## say in plain words what is wrong with settings, stores and WeChat
 test: ## run every test tier with real Redis and MariaDB (SKIP_EXTERNAL=1 without)
 	@$(ENVIRONMENT) $(DEV_LOCK)
 	@if [ "$$SKIP_EXTERNAL" != 1 ]; then $(PYTHON) -m config.dev.apt redis-server mariadbd faketime promtool; fi
-	@exec $(BIN)/python -m pytest -p config.dev.tiers $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest -p config.dev.tiers -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: ## ruff, format, types, layers
 	@$(ENVIRONMENT) $(DEV_LOCK)
