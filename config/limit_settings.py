@@ -1,4 +1,4 @@
-"""Settings of admission: token buckets, lock-outs, proxies and host names.
+"""Settings of admission: token buckets and lock-outs.
 
 A bucket is named ``<class>.<dimension>``; `models/stores/admission` enforces them.
 """
@@ -9,9 +9,9 @@ import json
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
-from config.setting_group import NameList, SettingGroup
+from config.setting_group import SettingGroup
 
 CLASSES = ("login", "read", "write", "push")
 DIMENSIONS = ("ip", "user", "device", "app")
@@ -117,26 +117,8 @@ class LimitSettings(SettingGroup):
         alias="LOGIN_FAILURES",
         description="<failures>/<seconds>: refused logins that lock IP and device out.",
     )
-    trusted_proxy_hops: int = Field(
-        0,
-        alias="TRUSTED_PROXY_HOPS",
-        ge=0,
-        le=8,
-        description="Proxies of ours in front, counted from the right of "
-        "X-Forwarded-For; 0 ignores the header, which anybody can forge.",
-    )
-    allowed_hosts: NameList = Field(
-        (),
-        alias="ALLOWED_HOSTS",
-        description="Host names answered, comma separated; empty answers all.",
-    )
 
     @property
     def enabled(self) -> bool:
         """Whether limits and lock-outs are on."""
         return bool(self.rules)
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _lower_case(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(name.lower() for name in value)

@@ -67,6 +67,11 @@ HTTP_SECONDS: Final = Histogram(
 HTTP_ERRORS: Final = Counter(
     "kuaida_http_errors", "Error answers by reason of the contract.", ("reason",)
 )
+REFERERS: Final = Counter(
+    "kuaida_referers",
+    "Requests whose Referer is no page of the token's released mini-program.",
+    ("hint",),
+)
 LOGINS: Final = Counter("kuaida_logins", "Login attempts by outcome.", ("outcome",))
 RATE_LIMITED: Final = Counter(
     "kuaida_rate_limited", "Requests refused by a limit.", ("limit",)

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from config.secrets import looks_like_sample
 from config.setting_group import LOOPBACK, url_scheme
 from config.setting_tree import Settings
+from config.transport_settings import Network
 from config.wechat_settings import DEMO_APP_ID
 
 MIN_TOKEN = 32
 MIN_PASSWORD = 12
+# The widest networks that belong to one owner: 10.0.0.0/8 and fc00::/7.
+MIN_PREFIX = {4: 8, 6: 7}
 
 
 def production_faults(settings: Settings) -> list[str]:
@@ -58,6 +61,24 @@ def _limit_faults(settings: Settings) -> Iterator[str]:
         yield "RATE_LIMITS=off leaves the login open to floods"
 
 
+def _transport_faults(settings: Settings) -> Iterator[str]:
+    transport = settings.transport
+    if not transport.allowed_hosts:
+        yield "ALLOWED_HOSTS must name the hosts we answer to"
+    if not transport.trusted_proxy_hops:
+        if "trusted_proxies" in transport.model_fields_set:
+            yield "TRUSTED_PROXIES are listed, but TRUSTED_PROXY_HOPS=0 ignores them"
+        return
+    if not transport.trusted_proxies:
+        yield "TRUSTED_PROXY_HOPS counts proxies, but TRUSTED_PROXIES lists none"
+    for network in filter(_belongs_to_everybody, transport.trusted_proxies):
+        yield f"TRUSTED_PROXIES: {network} lets strangers say who they are"
+
+
+def _belongs_to_everybody(network: Network) -> bool:
+    return network.prefixlen < MIN_PREFIX[network.version]
+
+
 def _flower_faults(settings: Settings) -> Iterator[str]:
     flower = settings.flower
     password = settings.secrets.flower_login.get_secret_value().partition(":")[2]
@@ -84,6 +105,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] 
     (("database",), _database_faults),
     (("logs",), _log_faults),
     (("limits",), _limit_faults),
+    (("transport",), _transport_faults),
     (("flower", "secrets"), _flower_faults),
     (("wechat",), _wechat_faults),
 )

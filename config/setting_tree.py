@@ -23,6 +23,7 @@ from config.process_settings import (
 from config.secrets import SecretSettings
 from config.store_settings import DatabaseSettings, RedisSettings
 from config.token_settings import TokenSettings
+from config.transport_settings import TransportSettings
 from config.wechat_settings import WeChatSettings
 from config.work_settings import CelerySettings, JournalSettings
 
@@ -41,6 +42,7 @@ class Settings(BaseModel):
     wechat: WeChatSettings
     tokens: TokenSettings
     limits: LimitSettings
+    transport: TransportSettings
     http: HttpSettings
     events: EventSettings
     journal: JournalSettings

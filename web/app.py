@@ -35,10 +35,11 @@ from web.views import auth, events, exports, hello, me, operations
 from wechat.gateway import open_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from flask import Flask
 
+    from config.host_names import HostName
     from config.settings import Settings
     from web.routes import Route
 
@@ -60,7 +61,7 @@ def create_app(
     Nothing is connected here: each process opens its own stores at first use, so
     the app may be made before a fork.
     """
-    app = new_app("kuaida", settings)
+    app = new_app("kuaida", settings, settings.transport.allowed_hosts)
     opened = services or PerProcess(lambda: open_services(settings))
     dispatcher = Dispatcher(settings.http, TokenCheck(app, settings), opened)
     dispatcher.register(app, PUBLIC_ROUTES)
@@ -92,10 +93,17 @@ def open_services(settings: Settings) -> Services:
     )
 
 
-def new_app(name: str, settings: Settings) -> LeanFlask:
-    """Return an empty app behind the door, answering errors with the envelope."""
+def new_app(
+    name: str, settings: Settings, allowed_hosts: Iterable[HostName] = ()
+) -> LeanFlask:
+    """Return an empty app behind the door, answering errors with the envelope.
+
+    The internal listener has no ``allowed_hosts``: its callers are machines that know
+    it by many names, and what it guards it guards by a token.
+    """
     app = LeanFlask(name)
     app.config["MAX_CONTENT_LENGTH"] = settings.http.body_limit
     install_error_handlers(app)
-    app.wsgi_app = Door(app.wsgi_app, settings, refuse)  # type: ignore[method-assign]
+    door = Door(app.wsgi_app, settings, refuse, allowed_hosts)
+    app.wsgi_app = door  # type: ignore[method-assign]
     return app

@@ -58,6 +58,7 @@ def add_docs(app: Flask, routes: Sequence[Route]) -> None:
 
 
 def _same_origin(response: Response) -> Response:
-    visit_of(request.environ).route = "/docs"
-    response.headers["Content-Security-Policy"] = _POLICY
+    visit = visit_of(request.environ)
+    visit.route = "/docs"
+    visit.content_policy = _POLICY
     return response

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 import re
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, Final
 
 from config.clock import Deadline, monotonic
 from config.logging import PlainLog, bind_context, clear_context
 from config.redaction import scrub
 from models.errors import FieldFault, InvalidInput, KuaidaError
+from web.hosts import AllowedHosts
+from web.origin import Origin
+from web.referer import RefererHint
 from web.request_metrics import METHODS, RequestMetrics
 from web.server.requests import REFUSED_KEY
 from web.visit import ENVIRON_KEY, Visit
@@ -22,6 +24,7 @@ from web.visit import ENVIRON_KEY, Visit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from config.host_names import HostName
     from config.settings import Settings
 
     Environ = dict[str, Any]
@@ -32,10 +35,11 @@ if TYPE_CHECKING:
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z")
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}\Z")
 _MILLISECONDS: Final = re.compile(r"[0-9]{1,6}\Z")
-_IPV6_LIMIT_PREFIX: Final = 64  # one subscriber gets at least this much
 SECURITY_HEADERS: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
 )
 _LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
 _log: Final = PlainLog("web.access")
@@ -49,12 +53,16 @@ class Door:
         app: WsgiApp,
         settings: Settings,
         refuse: Callable[[Exception, Visit], WsgiApp],
+        allowed_hosts: Iterable[HostName] = (),
     ) -> None:
         self._app = app
         self._refuse = refuse
         self._http = settings.http
-        self._hops = settings.limits.trusted_proxy_hops
-        self._hosts = frozenset(settings.limits.allowed_hosts)
+        self._origin = Origin(settings.transport)
+        self._hosts = AllowedHosts(allowed_hosts)
+        self._referer = RefererHint(app.app_id for app in settings.wechat.apps)
+        hsts = ("Strict-Transport-Security", f"max-age={settings.transport.hsts_s}")
+        self._hsts = (hsts,) if settings.transport.hsts_s else ()
         self._metrics = RequestMetrics()
 
     def __call__(
@@ -70,6 +78,7 @@ class Door:
             status = int(line[:3])
             headers.append(("X-Request-Id", visit.request_id))
             headers.extend(SECURITY_HEADERS)
+            headers.append(("Content-Security-Policy", visit.content_policy))
             headers.extend(visit.headers)
             return start_response(line, headers, *rest)
 
@@ -92,12 +101,15 @@ class Door:
         visit = Visit(
             request_id=given if _SANE_ID.match(given) else new_request_id(),
             method=environ["REQUEST_METHOD"],
-            ip=client_ip(environ, self._hops),
+            ip=self._origin.client_ip(environ),
             started=monotonic(),
             deadline=Deadline.after_ms(self._http.default_timeout_ms),
             languages=environ.get("HTTP_ACCEPT_LANGUAGE", ""),
             device_id=device if _DEVICE_ID.match(device) else "",
+            referer=environ.get("HTTP_REFERER", ""),
         )
+        if self._origin.is_tls(environ):
+            visit.headers.extend(self._hsts)
         environ[ENVIRON_KEY] = visit
         return visit
 
@@ -107,7 +119,8 @@ class Door:
         wait = environ.get("HTTP_X_TIMEOUT_MS")
         if wait is not None:
             visit.deadline = Deadline.after_ms(self._milliseconds(wait))
-        if self._hosts and _host_name(environ) not in self._hosts:
+        host, peer = environ.get("HTTP_HOST", ""), environ.get("REMOTE_ADDR", "")
+        if not self._hosts.allows(host, peer):
             fault = FieldFault("Host", "invalid", "not a name of this service")
             raise InvalidInput("host not allowed", faults=(fault,))
 
@@ -122,6 +135,8 @@ class Door:
         seconds = monotonic() - visit.started
         worked = seconds - visit.waited_s
         self._metrics.count(visit.route, visit.method, status, worked)
+        if visit.referer:
+            self._referer.look(visit.referer, visit.app_id)
         facts: dict[str, str | int | float] = {
             # Two texts of the client's; the route is our own template.
             "request_id": scrub(visit.request_id),
@@ -170,33 +185,3 @@ def new_request_id() -> str:
     searches words of 22 and more for secrets, which costs more than the request.
     """
     return "rq_" + os.urandom(9).hex().translate(_LETTERS)
-
-
-def client_ip(environ: Environ, trusted_hops: int) -> str:
-    """Return the client's address in its limit form: IPv4 whole, IPv6 as its /64.
-
-    X-Forwarded-For counts only with ``trusted_hops`` proxies of ours in front, and
-    then exactly so many places from the right; the rest anybody can write.
-    """
-    address = str(environ.get("REMOTE_ADDR", ""))
-    if trusted_hops:
-        chain = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-        if len(chain) >= trusted_hops:
-            address = chain[-trusted_hops].strip()
-    if ":" not in address and not trusted_hops:
-        return address
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
-        return "unknown"
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    if parsed.version == 4 or mapped:  # noqa: PLR2004 -- the protocol's own number
-        return str(mapped or parsed)
-    return str(ip_network((parsed, _IPV6_LIMIT_PREFIX), strict=False))
-
-
-def _host_name(environ: Environ) -> str:
-    host = str(environ.get("HTTP_HOST", "")).lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ENVIRON_KEY = "kuaida.visit"
 UNMATCHED = "unmatched"
+# What a browser may do with our answers: they are data, nothing is to be run.
+DATA_ONLY = "default-src 'none'; frame-ancestors 'none'"
 
 
 @dataclass(slots=True)
@@ -30,12 +32,14 @@ class Visit:
     deadline: Deadline
     languages: str = ""
     device_id: str = ""
+    referer: str = ""
     route: str = UNMATCHED
     reason: str = ""
     user_id: str = ""
     app_id: str = ""
     waited_s: float = 0.0
     streams: bool = False
+    content_policy: str = DATA_ONLY
     headers: list[tuple[str, str]] = field(default_factory=list)
 
 

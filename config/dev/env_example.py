@@ -67,6 +67,8 @@ def _shown(field: FieldInfo) -> str:
         return f"{value.count}/{value.lock_s}"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return str(value) if isinstance(value, int | float | str) else ""
 
 

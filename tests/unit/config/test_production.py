@@ -22,6 +22,7 @@ def good(**changes):
         "ID_KEY": secrets.token_hex(32),
         "ADMIN_TOKEN": secrets.token_hex(32),
         "FLOWER_LOGIN": f"ops:{secrets.token_hex(12)}",
+        "ALLOWED_HOSTS": "api.example.cn",
     } | changes
 
 
@@ -59,10 +60,34 @@ def test_a_good_installation_is_accepted(tmp_path):
         ({"ADMIN_TOKEN": "a-short-but-odd-1"}, "ADMIN_TOKEN"),
         ({"ADMIN_TOKEN": "example-token-0123456789-abcdefgh"}, "ADMIN_TOKEN"),
         ({"WECHAT_APPS": '[{"app_id": "wx1", "secret": "secret"}]'}, "is a sample"),
+        ({"ALLOWED_HOSTS": ""}, "ALLOWED_HOSTS"),
+        ({"TRUSTED_PROXIES": "10.0.0.1"}, "TRUSTED_PROXY_HOPS=0"),
+        (
+            {"TRUSTED_PROXY_HOPS": "1", "TRUSTED_PROXIES": "10.0.0.1,0.0.0.0/0"},
+            "0.0.0.0/0 lets strangers",
+        ),
+        (
+            {"TRUSTED_PROXY_HOPS": "1", "TRUSTED_PROXIES": "0.0.0.0/1,128.0.0.0/1"},
+            "128.0.0.0/1 lets strangers",
+        ),
+        ({"TRUSTED_PROXY_HOPS": "1", "TRUSTED_PROXIES": "::/0"}, "::/0 lets strangers"),
+        ({"TRUSTED_PROXY_HOPS": "1", "TRUSTED_PROXIES": ","}, "lists none"),
     ],
 )
 def test_an_open_door_is_refused(tmp_path, changes, word):
     assert any(word in fault for fault in faults_of(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"TRUSTED_PROXY_HOPS": "1"},
+        {"TRUSTED_PROXY_HOPS": "2", "TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8, 9.9.9.9"},
+    ],
+    ids=str,
+)
+def test_proxies_of_our_own_may_speak_for_clients(tmp_path, changes):
+    assert load(tmp_path, **changes).transport.trusted_proxies
 
 
 def test_one_key_for_two_purposes_is_refused(tmp_path):

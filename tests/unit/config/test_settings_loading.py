@@ -173,8 +173,32 @@ def test_limits_that_are_no_table_are_faults(load, text):
 
 
 def test_host_names_are_split_and_lowered(load):
-    hosts = load(ALLOWED_HOSTS="API.example.com, b.example.com,").limits.allowed_hosts
-    assert hosts == ("api.example.com", "b.example.com")
+    given = "API.example.com, b.example.com:8443, ::1, [2001:DB8:0::1]:80,"
+    hosts = load(ALLOWED_HOSTS=given).transport.allowed_hosts
+    assert hosts == (
+        ("api.example.com", ""),
+        ("b.example.com", "8443"),
+        ("::1", ""),
+        ("2001:db8::1", "80"),
+    )
+
+
+@pytest.mark.parametrize(
+    "hosts", ["*", "*.example.com", "https://a.cn", "a.cn/x", "a b", "[::1", "a.cn:x"]
+)
+def test_hosts_that_are_no_names_are_faults(load, hosts):
+    assert "ALLOWED_HOSTS" in faults_of(load, ALLOWED_HOSTS=hosts)[0]
+
+
+@pytest.mark.parametrize("networks", ["proxy", "10.0.0.1/8", "10.0.0.0/33", "::/129"])
+def test_networks_that_are_none_are_faults(load, networks):
+    assert "TRUSTED_PROXIES" in faults_of(load, TRUSTED_PROXIES=networks)[0]
+
+
+def test_only_private_networks_are_trusted_by_default(load):
+    trusted = load().transport.trusted_proxies
+    assert trusted
+    assert all(network.is_private for network in trusted)
 
 
 def test_apps_are_read_with_their_secrets_hidden(load):

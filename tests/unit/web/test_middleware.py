@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from config.metrics import HTTP_REQUESTS
 from web.app import create_app
-from web.middleware import client_ip, new_request_id
+from web.middleware import new_request_id
+from web.ops_app import create_ops_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -172,29 +173,6 @@ def test_counts_by_route_template(client: FlaskClient) -> None:
     assert after == (before[0] + 1, before[1] + 2)
 
 
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "hops", "expected"),
-    [
-        ("1.2.3.4", "9.9.9.9", 0, "1.2.3.4"),
-        ("1.2.3.4", "9.9.9.9, 8.8.8.8", 1, "8.8.8.8"),
-        ("1.2.3.4", "9.9.9.9, 8.8.8.8", 2, "9.9.9.9"),
-        ("1.2.3.4", "8.8.8.8", 2, "1.2.3.4"),
-        ("1.2.3.4", "", 1, "unknown"),
-        ("1.2.3.4", "evil\n", 1, "unknown"),
-        ("2001:db8:1:2:3:4:5:6", "", 0, "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::1", "", 0, "2001:db8:1:2::/64"),
-        ("::ffff:1.2.3.4", "", 0, "1.2.3.4"),
-        ("fe80::1%eth0", "", 0, "fe80::/64"),
-        ("", "", 0, ""),
-    ],
-)
-def test_finds_the_client_behind_proxies(
-    peer: str, forwarded: str, hops: int, expected: str
-) -> None:
-    environ: dict[str, Any] = {"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": forwarded}
-    assert client_ip(environ, hops) == expected
-
-
 def test_answers_only_allowed_hosts(
     make_settings: Callable[..., Settings], house: House
 ) -> None:
@@ -205,3 +183,59 @@ def test_answers_only_allowed_hosts(
         for host in ("api.example.cn", "API.example.cn:443", "[::1]:80", "evil.cn", "")
     }
     assert list(status.values()) == [200, 200, 200, 400, 400]
+
+
+def test_the_internal_listener_answers_to_every_name(
+    make_settings: Callable[..., Settings], house: House
+) -> None:
+    settings = make_settings(ALLOWED_HOSTS="api.example.cn")
+    client = create_ops_app(settings, services=house.services).test_client()
+    assert client.get("/healthz", headers={"Host": "ops:8001"}).status_code == 200
+
+
+SAFE = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+@pytest.mark.parametrize("path", [HELLO, "/nope", f"{HELLO}?x=1", "/api/v1/me"])
+def test_every_answer_tells_browsers_to_keep_off(
+    client: FlaskClient, path: str
+) -> None:
+    headers = client.get(path).headers
+    for name, value in SAFE.items():
+        assert headers.getlist(name) == [value]
+    assert "Server" not in headers
+    assert "Strict-Transport-Security" not in headers
+
+
+@pytest.mark.parametrize(
+    ("variables", "proto", "expected"),
+    [
+        ({}, "https", []),
+        ({"TRUSTED_PROXY_HOPS": "1"}, "https", ["max-age=31536000"]),
+        ({"TRUSTED_PROXY_HOPS": "1"}, "http", []),
+        ({"TRUSTED_PROXY_HOPS": "1"}, None, []),
+        ({"TRUSTED_PROXY_HOPS": "1", "TRUSTED_PROXIES": "10.0.0.1"}, "https", []),
+        ({"TRUSTED_PROXY_HOPS": "1", "HSTS_S": "60"}, "https", ["max-age=60"]),
+        ({"TRUSTED_PROXY_HOPS": "1", "HSTS_S": "0"}, "https", []),
+        ({"ALWAYS_TLS": "true"}, None, ["max-age=31536000"]),
+    ],
+    ids=str,
+)
+def test_who_came_over_tls_is_told_to_stay(
+    make_settings: Callable[..., Settings],
+    house: House,
+    variables: dict[str, str],
+    proto: str | None,
+    expected: list[str],
+) -> None:
+    app = create_app(make_settings(**variables), services=house.services)
+    headers = {} if proto is None else {"X-Forwarded-Proto": proto}
+    for path in (HELLO, "/nope"):
+        answer = app.test_client().get(path, headers=headers)
+        assert answer.headers.getlist("Strict-Transport-Security") == expected
