@@ -123,6 +123,16 @@ BREAKER_OPEN: Final = Gauge(
     ("path",),
     multiprocess_mode="livemax",
 )
+BREAKER_OPENED: Final = Counter(
+    "kuaida_wechat_breaker_opened",
+    "Paths shut off: found broken here, heard of from another process, probe failed.",
+    ("path", "cause"),
+)
+WECHAT_REFUSED_FULL: Final = Counter(
+    "kuaida_wechat_refused_full",
+    "Calls refused because too many of their path were in flight.",
+    ("path",),
+)
 WECHAT_TOKEN_REFRESHES: Final = Counter(
     "kuaida_wechat_token_refreshes", "Access token fetches by outcome.", ("outcome",)
 )
