@@ -87,6 +87,11 @@ IDEMPOTENT: Final = Counter(
 SESSIONS_HEALED: Final = Counter(
     "kuaida_sessions_healed", "Sessions found missing in a store and written again."
 )
+JWT_KEY_FAULTS: Final = Counter(
+    "kuaida_jwt_key_faults",
+    "Key files of access tokens that could not be read, or not rotated.",
+    ("act",),
+)
 
 # the user events channel
 EVENT_LISTENERS: Final = Gauge(
