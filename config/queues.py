@@ -29,6 +29,7 @@ MODULE_QUEUES: dict[str, Queue] = {
     "tasks.logins": Queue.LOGINS,
     "tasks.profile": Queue.SYNC,
     "tasks.sessions": Queue.SYNC,
+    "tasks.standings": Queue.LOGINS,
     "tasks.sync": Queue.SYNC,
     "tasks.orders": Queue.ORDERS,
     "tasks.push_messages": Queue.PUSH_MESSAGES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, upsert
@@ -21,7 +21,7 @@ class Device(Base):
     """One device of one user."""
 
     __tablename__ = "devices"
-    __table_args__ = (TABLE_OPTIONS,)
+    __table_args__ = (Index(None, "device_id"), TABLE_OPTIONS)
 
     user_id: Mapped[Id] = mapped_column(primary_key=True)
     device_id: Mapped[DeviceId] = mapped_column(primary_key=True)

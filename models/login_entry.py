@@ -16,6 +16,10 @@ RequestId = Annotated[str, msgspec.Meta(max_length=64)]
 EpochMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
+# Stands for the epoch in what the script that opens a session is to fill in.
+UNKNOWN_EPOCH = -1
+
+
 class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A journal entry: a login, or the rotation of a session's refresh token.
 
@@ -35,3 +39,5 @@ class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     device: DeviceInfo | None = None
     ip: Address | None = None
     request_id: RequestId | None = None
+    # The user's epoch at the opening; what was journalled before has none, as 0.
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0

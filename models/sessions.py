@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session as SqlSession
 
     from models.login_entry import LoginEntry
+    from models.standings import UserStanding
 
 
 class Session(Base):
@@ -48,6 +49,15 @@ class Session(Base):
     last_seen_at: Mapped[EpochMs]
     expires_at: Mapped[EpochMs]
     revoked_at: Mapped[EpochMs | None]
+    # Why it ended: logout, reused, replaced, banned, admin.
+    ended_by: Mapped[str | None] = mapped_column(String(12))
+    # The user's epoch at its opening: below the present one, the session is void.
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # Of the refresh token that is current; None where only its MAC can tell.
+    refresh_hash: Mapped[str | None] = mapped_column(String(64))
+
+
+EndReason = Literal["logout", "reused", "replaced", "banned", "admin"]
 
 
 class Standing(NamedTuple):
@@ -57,25 +67,29 @@ class Standing(NamedTuple):
     user_id: str
     generation: int
     rotated_at: int
+    epoch: int
 
 
 class Rotation(NamedTuple):
     """What became of a presented refresh token; ``at`` is when (epoch ms)."""
 
-    outcome: Literal["rotated", "grace", "revoked", "reused", "unknown"]
+    outcome: Literal["rotated", "grace", "revoked", "banned", "reused", "unknown"]
     generation: int = 0
     at: int = 0
 
 
 def decide_rotation(
-    row: Session, presented: int, *, now: int, grace_ms: int
+    row: Session, standing: UserStanding, presented: int, *, now: int, grace_ms: int
 ) -> Rotation:
     """Apply the rotation rule (RFC 9700 4.14.2, with a grace) to a locked row.
 
     A generation above the row's is one that Redis issued and SQL has not heard
     of yet; the signature proves it ours, so it counts as current.
     """
-    if row.revoked_at is not None or row.expires_at <= now:
+    if standing.banned:
+        return Rotation("banned")
+    over = row.expires_at <= now or row.epoch < standing.epoch
+    if over or row.revoked_at is not None:
         return Rotation("revoked")
     if presented >= row.generation:
         row.generation = presented + 1
@@ -83,7 +97,7 @@ def decide_rotation(
         return Rotation("rotated", row.generation, now)
     if presented == row.generation - 1 and now - row.rotated_at <= grace_ms:
         return Rotation("grace", row.generation, row.rotated_at)
-    row.revoked_at = now
+    row.revoked_at, row.ended_by = now, "reused"
     return Rotation("reused")
 
 
@@ -93,7 +107,7 @@ def find_standing(session: SqlSession, session_id: str) -> Standing | None:
     if row is None:
         return None
     live = row.revoked_at is None and row.expires_at > database_now(session)
-    return Standing(live, row.user_id, row.generation, row.rotated_at)
+    return Standing(live, row.user_id, row.generation, row.rotated_at, row.epoch)
 
 
 def find_owner(session: SqlSession, session_id: str) -> str | None:
@@ -117,7 +131,9 @@ def list_live_ids(session: SqlSession, user_id: str) -> list[str]:
     return list(session.scalars(found))
 
 
-def revoke(session: SqlSession, session_ids: Sequence[str]) -> list[str]:
+def revoke(
+    session: SqlSession, session_ids: Sequence[str], reason: EndReason
+) -> list[str]:
     """Revoke the live ones of ``session_ids`` and return those, in order."""
     now = database_now(session)
     live = (
@@ -131,7 +147,11 @@ def revoke(session: SqlSession, session_ids: Sequence[str]) -> list[str]:
         .with_for_update()
     )
     ended = list(session.scalars(live))
-    session.execute(update(Session).where(Session.id.in_(ended)).values(revoked_at=now))
+    session.execute(
+        update(Session)
+        .where(Session.id.in_(ended))
+        .values(revoked_at=now, ended_by=reason)
+    )
     return ended
 
 
@@ -169,6 +189,7 @@ def _row_of(entry: LoginEntry) -> dict[str, object]:
         "last_seen_at": entry.at,
         "expires_at": entry.expires_at,
         "revoked_at": None,
+        "epoch": entry.epoch,
     }
 
 

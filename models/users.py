@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import BigInteger, Boolean, Integer, String, select
+from sqlalchemy import BigInteger, Boolean, Index, Integer, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, database_now, upsert
@@ -21,7 +21,8 @@ class User(Base):
     """A person in one app; ``id`` is a keyed hash of app and openid."""
 
     __tablename__ = "users"
-    __table_args__ = (TABLE_OPTIONS,)
+    # The loader of standings asks for all that were ever changed.
+    __table_args__ = (Index(None, "standing_no", "id"), TABLE_OPTIONS)
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     app_id: Mapped[AppId]
@@ -35,6 +36,13 @@ class User(Base):
     event_seq: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[EpochMs]
     updated_at: Mapped[EpochMs]
+    phone_masked: Mapped[str | None] = mapped_column(String(32))
+    # The standing (`models/standings.py`); the number counts its changes.
+    epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    banned_at: Mapped[EpochMs | None]
+    action: Mapped[str] = mapped_column(String(8), server_default="allow")
+    action_until: Mapped[EpochMs | None]
+    standing_no: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class Profile(msgspec.Struct, frozen=True, omit_defaults=False):
@@ -61,6 +69,7 @@ def profile_of(user: User | Row[Any]) -> Profile:
         avatar_url=user.avatar_url,
         gender=user.gender,
         city=user.city,
+        phone_masked=user.phone_masked,
         is_guest=user.is_guest,
         profile_state="complete" if user.nickname else "basic",
         created_at=user.created_at,

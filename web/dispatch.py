@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import g, request
 
 from config.logging import get_logger
-from models.errors import RedisUnavailable, Unauthenticated
+from models.errors import Forbidden, RedisUnavailable, Unauthenticated
 from models.stores.admission import Admission
 from models.stores.admission import Caller as LimitCaller
 from web.answers import REST, wants_lines
@@ -107,9 +107,10 @@ class Dispatcher:
         services = self._services()
         asked = LimitCaller(visit.ip, visit.user_id, visit.device_id, visit.app_id)
         session_id = identity.session_id if identity else ""
+        epoch = identity.epoch if identity else 0
         try:
             admitted = services.admission.admit_request(
-                limit.value, asked, session_id=session_id
+                limit.value, asked, session_id=session_id, epoch=epoch
             )
         except RedisUnavailable:
             services.local_buckets.admit(limit.value, asked)
@@ -118,6 +119,8 @@ class Dispatcher:
         state = admitted.session
         if identity is None or state == "live":
             return
+        if state == "banned":
+            raise Forbidden(reason="user_banned")
         if state == "revoked":
             raise Unauthenticated(reason="session_revoked")
         services.sessions.confirm(identity)

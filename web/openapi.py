@@ -34,7 +34,13 @@ _BODY_REASONS: Final = (
 )
 _TOKEN_REASONS: Final = {
     Auth.PUBLIC: (),
-    Auth.USER: ("token_missing", "token_invalid", "token_expired", "session_revoked"),
+    Auth.USER: (
+        "token_missing",
+        "token_invalid",
+        "token_expired",
+        "session_revoked",
+        "user_banned",
+    ),
     Auth.ADMIN: ("token_missing", "token_invalid"),
 }
 _SECURITY: Final[dict[Auth, list[dict[str, list[str]]]]] = {

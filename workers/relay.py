@@ -20,7 +20,8 @@ from workers.health import count_replacement, heartbeat_path, touch_heartbeat
 from workers.login_relay import LoginRound
 from workers.outbox_relay import OutboxRound
 from workers.publisher import Publisher
-from workers.relay_loop import RelayLoop
+from workers.relay_loop import RelayLoop, Round
+from workers.standing_round import StandingRound
 
 BEAT_S = 1.0
 END_WITHIN_S = 1.8
@@ -29,7 +30,7 @@ log = get_logger("workers.relay")
 
 
 class Relay:
-    """Both loops, from start to end."""
+    """Its loops, from start to end."""
 
     def __init__(self, settings: Settings) -> None:
         app = configure(settings)
@@ -37,19 +38,21 @@ class Relay:
         stores = open_stores(settings)
         database = open_database(settings, stores)
         consumer = f"{socket.gethostname()}-{os.getpid()}"
-        senders = Publisher(app), Publisher(app)
+        senders = Publisher(app), Publisher(app), Publisher(app)
         logins = LoginRound(
             stores.login_stream, senders[0], settings.journal, consumer=consumer
         )
         outbox = OutboxRound(
             (database, stores), senders[1], settings.journal, tasks=app.tasks
         )
-        self._loops = RelayLoop(logins, senders[0]), RelayLoop(outbox, senders[1])
+        standings = StandingRound(stores.standings, database)
+        rounds: list[Round] = [logins, outbox, standings]
+        self._loops = [RelayLoop(*pair) for pair in zip(rounds, senders, strict=True)]
         self._heartbeat = heartbeat_path(settings, "relay")
         self._ending = threading.Event()
 
     def run(self) -> None:
-        """Work until `end`; leaves a sign of life while both loops have one."""
+        """Work until `end`; leaves a sign of life while all loops have one."""
         count_replacement(self._heartbeat)
         for loop in self._loops:
             loop.start()

@@ -15,6 +15,7 @@ from models.stores.scripts import load_script
 
 if TYPE_CHECKING:
     from config.limit_settings import LimitSettings
+    from models.standings import Action
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
 
@@ -22,7 +23,7 @@ ADMIT_REQUEST = load_script("admit_request")
 ADMIT_LOGIN = load_script("admit_login")
 RECORD_FAILURE = load_script("record_failure")
 
-SessionState = Literal["live", "revoked", "unknown", ""]
+SessionState = Literal["live", "banned", "revoked", "unknown", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Admission:
     """
 
     session: SessionState = ""
+    action: Action = "allow"
     limit: int | None = None
     remaining: int = 0
     reset_s: int = 0
@@ -85,23 +87,31 @@ class AdmissionStore:
         self._limits = limits
 
     def admit_request(
-        self, limit_class: str, caller: Caller, *, session_id: str = ""
+        self,
+        limit_class: str,
+        caller: Caller,
+        *,
+        session_id: str = "",
+        epoch: int = 0,
     ) -> Admission:
         """Take one token from each bucket that applies and look at the session.
+
+        ``epoch`` is the token's: below the user's, the session is revoked.
 
         Raises `Limited` with the wait; nothing is taken then.
         """
         rules, keys, amounts = self._buckets(limit_class, caller)
         reply = self._redis.run(
             ADMIT_REQUEST,
-            [self._keys.session(session_id), *keys],
-            [caller.user if session_id else "", *amounts],
+            [self._keys.session(session_id), self._keys.standing(caller.user), *keys],
+            [caller.user if session_id else "", epoch, *amounts],
         )
-        refused, retry_ms, burst, remaining, reset_ms, state = reply
+        refused, retry_ms, burst, remaining, reset_ms, state, action = reply
         if refused:
             raise _limited(rules[refused - 1], retry_ms)
         return Admission(
             state.decode(),
+            action.decode() or "allow",
             None if burst < 0 else int(burst),
             remaining,
             -(-reset_ms // 1000),

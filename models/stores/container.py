@@ -17,8 +17,8 @@ from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
 from models.stores.retry_budget import RetryBudget
 from models.stores.sessions import SessionStore
-from models.stores.shut_paths import ShutPaths
 from models.stores.signals import SignalStore
+from models.stores.standings import StandingStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +49,10 @@ class Stores:
             negative_s=settings.journal.negative_cache_s,
         )
         self.locks = LockStore(*shared)
+        self.standings = StandingStore(*shared)
         self.retry_budget = RetryBudget(*shared, settings.journal.retry_budget)
         token_sealer = sealer_for(settings.secrets, "access-token")
         self.access_tokens = AccessTokenStore(*shared, token_sealer, self.locks)
-        self.shut_paths = ShutPaths(*shared)
         self.login_stream = LoginStream(*shared, settings.redis)
         self.event_stream = EventStream(
             *shared, settings.redis, length=settings.events.tail_length

@@ -19,12 +19,14 @@ KEY_FAMILIES = (
     KeyFamily("code:{app}:{hash}", "CODE_LIFE_S", "WeChat's codes live 5 minutes"),
     KeyFamily("session:{id}", "REFRESH_TOKEN_S", "as long as its refresh token"),
     KeyFamily("sessions:{user}", "REFRESH_TOKEN_S", "ids for 'log out everywhere'"),
+    KeyFamily("standing:{user}", "none", "bans must not run out; few users have one"),
+    KeyFamily("standings", "none", "says that no special standing is missing"),
+    KeyFamily("standings-loading", "LOADING_LIFE_S", "a loader that died is replaced"),
     KeyFamily("wxkey:{user}", "SESSION_KEY_S", "sealed; WeChat never tells the life"),
     KeyFamily("user:{id}", "USER_CACHE_S with jitter", "profile as clients see it"),
     KeyFamily("load:user:{id}", "FLIGHT_LEASE_MS", "one loader at a time"),
     KeyFamily("wxtoken:{app}", "expires_in of the answer", "access token, sealed"),
     KeyFamily("wxtoken-forced:{app}:{day}", "2 days", "20 forced refreshes a day"),
-    KeyFamily("wxshut", "SHUT_PATHS_LIFE_S", "a path nobody probes is tried anew"),
     KeyFamily("lock:{name}", "ttl of the caller", "a dead owner lets go"),
     KeyFamily("fence:{name}", "FENCE_LIFE_S", "fences rise though a clock goes back"),
     KeyFamily("logins", "none", "journal: entries go when their rows are committed"),
@@ -40,8 +42,8 @@ FENCE_LIFE_S = 30 * 24 * 3600
 EVENTS_LIFE_S = 600
 # Longer than any single-row SELECT is allowed to take.
 FLIGHT_LEASE_MS = 5000
-# Probes renew it every few seconds while anybody calls the path.
-SHUT_PATHS_LIFE_S = 600
+# The loader of standings; a million take about a minute.
+LOADING_LIFE_S = 600
 FORCED_COUNT_S = 2 * 24 * 3600
 
 
@@ -52,7 +54,8 @@ class Keys:
         self._prefix = prefix + ":"
         self.logins = f"{prefix}:logins"
         self.events = f"{prefix}:events"
-        self.shut_paths = f"{prefix}:wxshut"
+        self.standings = f"{prefix}:standings"
+        self.standings_loading = f"{prefix}:standings-loading"
 
     def bucket(self, rule: str, subject: str) -> str:
         """Token bucket of ``rule`` (``login.ip``) for one subject."""
@@ -73,6 +76,10 @@ class Keys:
     def sessions(self, user_id: str) -> str:
         """Ids of a user's sessions, scored by creation."""
         return f"{self._prefix}sessions:{user_id}"
+
+    def standing(self, user_id: str) -> str:
+        """Epoch, ban, action and alias of a user."""
+        return f"{self._prefix}standing:{user_id}"
 
     def wechat_key(self, user_id: str) -> str:
         """Sealed session_key, openid and unionid of a user."""

@@ -6,13 +6,13 @@ Redis away: every method raises `RedisUnavailable`; `models/sessions.py` is aske
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
 from models.login_entry import LoginEntry
 from models.sealing import Unsealable
-from models.sessions import Rotation
+from models.sessions import EndReason, Rotation
 from models.stores.scripts import load_script
 
 if TYPE_CHECKING:
@@ -48,6 +48,15 @@ class NewSession:
     record_ms: int
     life_ms: int
     secrets_ms: int
+    standing_asked: bool = False
+
+
+class Opened(NamedTuple):
+    """What became of `open`: ``record`` with ``opened``, ``alias`` with ``alias``."""
+
+    outcome: Literal["opened", "ask", "banned", "alias"]
+    record: bytes = b""
+    alias: str = ""
 
 
 class SessionStore:
@@ -58,15 +67,18 @@ class SessionStore:
         self._keys = keys
         self._sealer = sealer
 
-    def open(self, new: NewSession) -> bytes:
+    def open(self, new: NewSession) -> Opened:
         """Write the session, the sealed key, the journal entry and the code's record.
 
-        One round trip, all or nothing. Returns the record that stands under the
-        code: a faster caller's, if there was one; the cached profile of a user we
-        know follows on a second line.
+        One round trip, all or nothing. ``opened`` carries the record that stands
+        under the code: a faster caller's, if there was one; the cached profile of a
+        user we know follows on a second line. The other outcomes wrote nothing:
+        ``ask`` SQL for the user's standing, put it, and open again; ``banned``;
+        ``alias`` names the user to open for instead. Record and entry must carry
+        `UNKNOWN_EPOCH`, which is filled in.
         """
         entry = new.entry
-        record = self._redis.run(
+        outcome, detail = self._redis.run(
             OPEN_SESSION,
             [
                 new.code_key,
@@ -75,6 +87,8 @@ class SessionStore:
                 self._keys.wechat_key(entry.user_id),
                 self._keys.logins,
                 self._keys.user(entry.user_id),
+                self._keys.standing(entry.user_id),
+                self._keys.standings,
             ],
             [
                 new.record,
@@ -87,9 +101,12 @@ class SessionStore:
                 self.seal(new.secrets, entry),
                 new.secrets_ms,
                 _encoder.encode(entry),
+                "1" if new.standing_asked else "",
             ],
         )
-        return bytes(record)
+        if outcome == b"opened":
+            return Opened("opened", record=bytes(detail))
+        return Opened(outcome.decode(), alias=detail.decode())
 
     def seal(self, secrets: WeChatSecrets, entry: LoginEntry) -> bytes:
         """Return ``secrets`` sealed for the user of ``entry``."""
@@ -129,7 +146,11 @@ class SessionStore:
         template |= {"generation": "@generation@", "at": "@at@"}
         outcome, generation, at = self._redis.run(
             ROTATE_SESSION,
-            [self._keys.session(entry.session_id), self._keys.logins],
+            [
+                self._keys.session(entry.session_id),
+                self._keys.logins,
+                self._keys.standing(entry.user_id),
+            ],
             [presented, grace_ms, life_ms, _encoder.encode(template)],
         )
         return Rotation(outcome.decode(), int(generation), int(at))
@@ -154,6 +175,7 @@ class SessionStore:
                 entry.at,
                 life_ms,
                 _encoder.encode(entry),
+                entry.epoch,
             ],
         )
         return bool(written)
@@ -179,7 +201,7 @@ class SessionStore:
         session_ids: Sequence[str],
         *,
         life_ms: int,
-        reason: Literal["logout", "reused"] = "logout",
+        reason: EndReason = "logout",
     ) -> None:
         """Mark sessions revoked; the mark lives as long as a session may."""
         commands: list[tuple[str | int, ...]] = []

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from config.clock import Deadline
+from models.database import open_database
 from models.device_info import DeviceInfo
+from models.errors import RedisUnavailable
 from models.outbox import Outbox
+from models.stores.container import open_stores
 from web.services.caller import Caller
 from web.services.login import LoginService
 from web.services.login_answer import LoginAnswer
 from web.services.login_attempt import LoginRequest
 from web.services.login_fallback import TASK
+from wechat.gateway import open_gateway
+from wechat.simulator.state import SimApp, SimState
+from wechat.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
+    from config.settings import Settings
     from models.database import Database
     from models.stores.container import Stores
-    from wechat.simulator.transport import SimulatedTransport
 
 CODE2SESSION = "/sns/jscode2session"
 WIDE = {"RATE_LIMITS": '{"login.device": "1000/1000", "login.ip": "1000/1000"}'}
@@ -62,9 +69,27 @@ class House:
     def heal(self) -> None:
         self.wechat.control("DELETE", "/_sim/faults")
 
+    def close(self) -> None:
+        self.stores.close()
+        self.database.dispose()
+
     def journaled(self) -> list[Outbox]:
         with self.database.read() as session:
             return list(session.scalars(sa.select(Outbox).where(Outbox.name == TASK)))
+
+
+def open_house(settings: Settings) -> House:
+    """Open the house of ``settings``; nobody is special in its world yet."""
+    (app,) = settings.wechat.apps
+    simulated = SimApp(app.app_id, app.secret.get_secret_value())
+    wechat = SimulatedTransport(SimState([simulated], seed=7))
+    stores, database = open_stores(settings), open_database(settings)
+    with suppress(RedisUnavailable):
+        # As the relay does it.
+        stores.standings.load(lambda: None)
+    gateway = open_gateway(settings, stores, transport=wechat)
+    service = LoginService(settings, stores, database, gateway)
+    return House(service, stores, database, wechat)
 
 
 # Another process of the deployment; its simulator makes the same codes from its seed.

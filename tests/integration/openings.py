@@ -42,6 +42,7 @@ def new(session_id: str = "se_1", code: str = "c1", **changes: Any) -> NewSessio
         "record_ms": 5000,
         "life_ms": LIFE_MS,
         "secrets_ms": 5000,
+        "standing_asked": True,
         **changes,
     }
     return NewSession(**values)

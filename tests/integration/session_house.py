@@ -13,14 +13,16 @@ from models.base import new_id
 from models.login_entry import LoginEntry
 from models.logins import record_logins
 from models.outbox import Outbox
+from models.stores.admission import Caller as LimitCaller
 from models.stores.sessions import NewSession, WeChatSecrets
 from web.services.caller import Caller, Claims
-from web.services.sessions import MARK_REVOKED, SessionService
+from web.services.sessions import SessionService
 from web.services.tokens import Grant, Tokens, TokenSigner, token_id
 
 if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database
+    from models.stores.admission import Admission
     from models.stores.container import Stores
 
 APP = "wx1"
@@ -53,7 +55,9 @@ class House:
         told = WeChatSecrets("o", "k")
         code = f"kuaida:code:{entry.id}"
         self.stores.sessions.open(
-            NewSession(entry, told, code, b"r", 1000, LIFE_MS, LIFE_MS)
+            NewSession(
+                entry, told, code, b"r", 1000, LIFE_MS, LIFE_MS, standing_asked=True
+            )
         )
         if enriched:
             self.enrich(entry)
@@ -91,11 +95,24 @@ class House:
             standing = rows.find_standing(session, session_id)
         return None if standing is None else standing.live
 
-    def repairs(self) -> set[str]:
-        """Return the sessions whose Redis copy somebody was asked to mark."""
+    def admit(self, grant: Grant) -> Admission:
+        """Ask for a request of this session to be let in."""
+        asked = LimitCaller("10.0.0.1", user=grant.user_id)
+        return self.stores.admission.admit_request(
+            "read", asked, session_id=grant.session_id
+        )
+
+    def forget(self, grant: Grant) -> None:
+        """Have Redis lose the session, and nothing else."""
+        key, ids = grant.session_id, self.stores.keys.sessions(grant.user_id)
+        self.stores.redis.execute("DEL", self.stores.keys.session(key))
+        self.stores.redis.execute("ZREM", ids, key)
+
+    def asked_for(self, task: str) -> set[str]:
+        """Return the subjects that ``task`` was asked to see to."""
         with self.database.read() as session:
             found = session.scalars(
-                sa.select(Outbox.subject_id).where(Outbox.name == MARK_REVOKED)
+                sa.select(Outbox.subject_id).where(Outbox.name == task)
             )
             return set(found)
 

@@ -68,6 +68,7 @@ class Desk:
                 record_ms=LIFE_MS,
                 life_ms=LIFE_MS,
                 secrets_ms=LIFE_MS,
+                standing_asked=True,
             )
         )
         return entry

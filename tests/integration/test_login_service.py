@@ -9,26 +9,26 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from config.clock import Deadline, monotonic
-from models.database import open_database
-from models.errors import InvalidInput, KuaidaError, Limited, Unavailable
+from models.errors import (
+    InvalidInput,
+    KuaidaError,
+    Limited,
+    Unavailable,
+)
 from models.sessions import Session
-from models.stores.container import open_stores
 from models.stores.sessions import WeChatSecrets
 from tests.conftest import NOWHERE
-from tests.integration.login_house import RIVAL, WIDE, House
+from tests.integration.login_house import RIVAL, WIDE, House, open_house
 from tests.servers.process import wait_until
 from web.services.caller import Caller
-from web.services.login import LoginService
 from web.services.login_attempt import LoginRequest
-from wechat.gateway import open_gateway
-from wechat.simulator.state import SimApp, SimState
-from wechat.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,25 +45,15 @@ LATE_S = 1.0
 @pytest.fixture
 def make_house(make_settings: Callable[..., Settings]) -> Iterator[MakeHouse]:
     """Open houses on the stores a test names."""
-    opened: list[House] = []
+    with ExitStack() as opened:
 
-    def make(redis_url: str, database_url: str, **variables: str) -> House:
-        settings = make_settings(
-            REDIS_URL=redis_url, DATABASE_URL=database_url, **{**WIDE, **variables}
-        )
-        (app,) = settings.wechat.apps
-        simulated = SimApp(app.app_id, app.secret.get_secret_value())
-        wechat = SimulatedTransport(SimState([simulated], seed=7))
-        stores, database = open_stores(settings), open_database(settings)
-        gateway = open_gateway(settings, stores, transport=wechat)
-        service = LoginService(settings, stores, database, gateway)
-        opened.append(House(service, stores, database, wechat))
-        return opened[-1]
+        def make(redis_url: str, database_url: str, **variables: str) -> House:
+            settings = make_settings(
+                REDIS_URL=redis_url, DATABASE_URL=database_url, **{**WIDE, **variables}
+            )
+            return opened.enter_context(closing(open_house(settings)))
 
-    yield make
-    for house in opened:
-        house.stores.close()
-        house.database.dispose()
+        yield make
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from config.clock import now_ms
 from models.base import new_id
+from models.stores.sessions import Opened
 from tests.integration.openings import (
     APP,
     GRACE_MS,
@@ -38,7 +39,7 @@ def rotate(stores: Stores, presented: int, session_id: str = "se_1") -> tuple[st
 
 
 def test_opening_writes_everything_in_one_go(stores: Stores) -> None:
-    assert stores.sessions.open(new()) == b"rse_1"
+    assert stores.sessions.open(new()) == Opened("opened", b"rse_1")
 
     assert stores.redis.execute("GET", "kuaida:code:c1") == b"rse_1"
     assert stores.sessions.list_ids(USER) == ["se_1"]
@@ -56,7 +57,7 @@ def test_opening_writes_everything_in_one_go(stores: Stores) -> None:
 def test_the_slower_of_two_with_one_code_opens_nothing(stores: Stores) -> None:
     stores.sessions.open(new("se_1"))
 
-    assert stores.sessions.open(new("se_2")) == b"rse_1"
+    assert stores.sessions.open(new("se_2")).record == b"rse_1"
     assert stores.sessions.list_ids(USER) == ["se_1"]
     assert len(journal(stores)) == 1
 
@@ -64,7 +65,7 @@ def test_the_slower_of_two_with_one_code_opens_nothing(stores: Stores) -> None:
 def test_a_flight_mark_makes_room_for_the_record(stores: Stores) -> None:
     stores.redis.execute("SET", "kuaida:code:c1", "f:mark", "PX", 1000)
 
-    assert stores.sessions.open(new()) == b"rse_1"
+    assert stores.sessions.open(new()) == Opened("opened", b"rse_1")
 
 
 @pytest.mark.parametrize(
@@ -77,8 +78,8 @@ def test_a_known_profile_comes_with_the_record(
     if cached is not None:
         stores.redis.execute("SET", stores.keys.user(USER), cached)
 
-    assert stores.sessions.open(new()) == told
-    assert stores.sessions.open(new("se_2")) == told
+    assert stores.sessions.open(new()).record == told
+    assert stores.sessions.open(new("se_2")).record == told
 
 
 def test_sessions_that_began_a_life_ago_leave_the_list(stores: Stores) -> None:

@@ -14,11 +14,12 @@ from config.clock import now_ms, sleep
 from models import sessions as rows
 from models.base import new_id
 from models.database import open_database
-from models.errors import DatabaseUnavailable, Unauthenticated
+from models.errors import DatabaseUnavailable, Forbidden, Unauthenticated
+from models.standings import PUBLISH, ban, set_action
 from models.stores.container import open_stores
 from tests.conftest import NOWHERE
 from tests.integration.session_house import CALLER, House, claims, late_login
-from web.services.sessions import SessionService
+from web.services.sessions import MARK_REVOKED, SessionService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +98,7 @@ def test_a_token_that_comes_back_after_the_grace_ends_the_session_everywhere(
     assert refused(lambda: house.refresh(newest, away=True)) == "session_revoked"
     assert house.is_live_in_sql(grant.session_id) is False
     # Whether Redis was there or not, the relay carries the news there (again).
-    assert house.repairs() == {grant.session_id}
+    assert house.asked_for(MARK_REVOKED) == {grant.session_id}
     if not away:
         assert house.state(grant.session_id) == "revoked"
 
@@ -251,7 +252,7 @@ def test_logout_ends_what_it_names_and_counts_it(
     assert house.is_live_in_sql(stranger.session_id)
     ended = {g.session_id for n, g in enumerate(grants) if n not in left}
     if away:
-        assert house.repairs() == ended
+        assert house.asked_for(MARK_REVOKED) == ended
     else:
         assert {
             g.session_id for g in grants if house.state(g.session_id) == "live"
@@ -300,6 +301,50 @@ def test_logouts_at_once_count_each_session_once(house: House) -> None:
         )
 
     assert sum(count.revoked for count in counts) == 6
+
+
+def test_logout_of_all_ends_sessions_that_are_on_no_list(house: House) -> None:
+    here, lost = house.login("u_1"), house.login("u_1", enriched=False)
+    house.forget(lost)
+
+    house.service.logout(claims(here), "all")
+
+    # Its signed token alone would bring it back otherwise.
+    assert refused(lambda: house.service.confirm(claims(lost))) == "session_revoked"
+    assert house.admit(lost).session == "unknown"
+    assert house.asked_for(PUBLISH) == {"u_1"}
+
+
+@AWAY
+def test_a_banned_user_neither_refreshes_nor_confirms(
+    house: House, *, away: bool
+) -> None:
+    grant = house.login("u_1")
+    with house.database.unit_of_work() as work:
+        standing = ban(work.session, "u_1")
+    if not away:
+        house.stores.standings.put("u_1", standing)
+    service = house.cut_off if away else house.service
+
+    for act in (
+        lambda: house.refresh(house.tokens(grant), away=away),
+        lambda: service.confirm(claims(grant)),
+    ):
+        with pytest.raises(Forbidden) as error:
+            act()
+        assert error.value.reason == "user_banned"
+
+
+def test_a_session_comes_back_to_redis_with_its_users_standing(house: House) -> None:
+    grant = house.login("u_1")
+    with house.database.unit_of_work() as work:
+        set_action(work.session, "u_1", "slow")
+    house.wipe()
+
+    house.service.confirm(claims(grant))
+
+    told = house.admit(grant)
+    assert (told.session, told.action) == ("live", "slow")
 
 
 # SQL away

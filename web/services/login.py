@@ -22,16 +22,16 @@ from models.errors import (
     RedisUnavailable,
     Upstream,
 )
-from models.login_entry import LoginEntry
+from models.login_entry import UNKNOWN_EPOCH, LoginEntry
 from models.sealing import IdentityHasher
 from models.stores.admission import FailedExchange
-from models.stores.sessions import NewSession, WeChatSecrets
+from models.stores.sessions import WeChatSecrets
 from models.waiting import wait_for
 from web.services.login_answer import LoginAnswer, login_answer
 from web.services.login_attempt import Attempt
+from web.services.login_doorway import LoginDoorway
 from web.services.login_fallback import LoginFallback
 from web.services.login_record import (
-    LoginRecord,
     decode_record,
     encode_record,
     failure_record,
@@ -79,6 +79,7 @@ class LoginService:
         self._gateway = gateway
         self._tokens = TokenSigner(settings)
         self._hasher = IdentityHasher(settings.secrets.id_key)
+        self._doorway = LoginDoorway(settings, stores, database)
         self._fallback = LoginFallback(settings, database)
         self._apps = tuple(app.app_id for app in settings.wechat.apps)
 
@@ -156,9 +157,12 @@ class LoginService:
             self._remember_failure(attempt, error)
             raise
         try:
-            raw = self._open(attempt, entry, found)
+            raw = self._doorway.open(attempt.code_key, entry, found)
         except RedisUnavailable:
             raw = self._fallback.journal(entry, found)
+        except KuaidaError as error:
+            self._remember_failure(attempt, error)
+            raise
         self._fallback.remember(attempt.code_key, raw)
         return raw
 
@@ -186,20 +190,7 @@ class LoginService:
             device=attempt.request.device,
             ip=attempt.caller.ip,
             request_id=attempt.caller.request_id,
-        )
-
-    def _open(self, attempt: Attempt, entry: LoginEntry, told: WeChatSecrets) -> bytes:
-        tokens = self._settings.tokens
-        return self._stores.sessions.open(
-            NewSession(
-                entry=entry,
-                secrets=told,
-                code_key=attempt.code_key,
-                record=encode_record(record_of(entry)),
-                record_ms=tokens.code_life_s * MS_PER_S,
-                life_ms=tokens.refresh_s * MS_PER_S,
-                secrets_ms=tokens.session_key_s * MS_PER_S,
-            )
+            epoch=UNKNOWN_EPOCH,
         )
 
     def _remember_failure(self, attempt: Attempt, error: KuaidaError) -> None:
@@ -222,11 +213,6 @@ class LoginService:
             )
         except RedisUnavailable:
             return
-
-
-def record_of(entry: LoginEntry) -> LoginRecord:
-    """Return the record of a login that succeeded."""
-    return LoginRecord(entry.session_id, entry.user_id, entry.app_id, entry.at)
 
 
 def _with_reserve(deadline: Deadline) -> Deadline:

@@ -10,20 +10,25 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from config.clock import monotonic
 from config.metrics import JOURNAL_ADDED
+from models.account_links import find_alias
+from models.errors import Forbidden
 from models.login_journal import PURPOSE, JournaledLogin, seal_login
 from models.sealing import sealer_for
 from models.sessions import ensure_sessions
 from models.single_flight import SingleFlight
+from models.standings import find_user_standing
 from web.services.local_buckets import LocalBuckets
-from web.services.login_record import LoginRecord, encode_record
+from web.services.login_record import encode_record, record_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from config.settings import Settings
-    from models.database import Database
+    from models.database import Database, UnitOfWork
     from models.login_entry import LoginEntry
     from models.stores.admission import Caller as LimitCaller
     from models.stores.sessions import WeChatSecrets
@@ -72,15 +77,17 @@ class LoginFallback:
                 self._known.popitem(last=False)
 
     def journal(self, entry: LoginEntry, told: WeChatSecrets) -> bytes:
-        """Write session and journal row in one commit and return the record."""
-        sealed = seal_login(self._sealer, JournaledLogin(entry, told))
+        """Write session and journal row in one commit and return the record.
+
+        Raises `Forbidden` (``user_banned``).
+        """
         with self._database.unit_of_work() as work:
+            entry = _admitted(work, entry)
+            sealed = seal_login(self._sealer, JournaledLogin(entry, told))
             ensure_sessions(work.session, [entry])
             work.enqueue(TASK, entry.id, payload=sealed)
         JOURNAL_ADDED.labels("outbox").inc()
-        return encode_record(
-            LoginRecord(entry.session_id, entry.user_id, entry.app_id, entry.at)
-        )
+        return encode_record(record_of(entry))
 
     def _recall(self, code_key: str) -> bytes:
         """Return the record, nothing for a code that is unknown or over."""
@@ -92,3 +99,12 @@ class LoginFallback:
         raw = self.journal(*exchange())
         self.remember(code_key, raw)
         return raw
+
+
+def _admitted(work: UnitOfWork, entry: LoginEntry) -> LoginEntry:
+    """Return ``entry`` for the user it stands for, with the epoch of SQL."""
+    user_id = find_alias(work.session, entry.user_id) or entry.user_id
+    standing = find_user_standing(work.session, user_id)
+    if standing.banned:
+        raise Forbidden(reason="user_banned")
+    return msgspec.structs.replace(entry, user_id=user_id, epoch=standing.epoch)

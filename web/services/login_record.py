@@ -6,6 +6,8 @@ come out equal.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from models.errors import (
@@ -17,6 +19,9 @@ from models.errors import (
     Upstream,
 )
 from web.services.tokens import Grant
+
+if TYPE_CHECKING:
+    from models.login_entry import LoginEntry
 
 MARK = b"r"
 FIRST_GENERATION = 1
@@ -39,13 +44,26 @@ class LoginRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str = ""
     reason: str = ""
     retry_after_ms: int | None = None
+    epoch: int = 0
 
     @property
     def grant(self) -> Grant:
         """The grant of the session's first tokens."""
         return Grant(
-            self.session_id, self.user_id, self.app_id, FIRST_GENERATION, self.at
+            self.session_id,
+            self.user_id,
+            self.app_id,
+            FIRST_GENERATION,
+            self.at,
+            self.epoch,
         )
+
+
+def record_of(entry: LoginEntry) -> LoginRecord:
+    """Return the record of a login that succeeded."""
+    return LoginRecord(
+        entry.session_id, entry.user_id, entry.app_id, entry.at, epoch=entry.epoch
+    )
 
 
 def encode_record(record: LoginRecord) -> bytes:

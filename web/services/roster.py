@@ -39,7 +39,12 @@ class AdmissionDoor(Protocol):
     """Rate limits and session state in one round trip."""
 
     def admit_request(
-        self, limit_class: str, caller: LimitCaller, *, session_id: str = ""
+        self,
+        limit_class: str,
+        caller: LimitCaller,
+        *,
+        session_id: str = "",
+        epoch: int = 0,
     ) -> Admission:
         """Count the request; `Limited` when refused, `RedisUnavailable` when away."""
 
@@ -61,7 +66,7 @@ class Sessions(Protocol):
         """End ``this``, ``others`` or ``all`` sessions."""
 
     def confirm(self, claims: Claims) -> None:
-        """Raise `Unauthenticated` unless SQL knows the session as live."""
+        """Raise `Unauthenticated` or `Forbidden` unless SQL lets the session live."""
 
 
 class Profiles(Protocol):

@@ -14,15 +14,26 @@ from config.clock import now_ms
 from config.logging import get_logger
 from config.metrics import SESSIONS_HEALED
 from models import sessions as rows
-from models.errors import DatabaseUnavailable, RedisUnavailable, Unauthenticated
+from models.errors import (
+    DatabaseUnavailable,
+    Forbidden,
+    RedisUnavailable,
+    Unauthenticated,
+)
 from models.events import Event, EventType
 from models.login_entry import LoginEntry
 from models.sessions import Rotation
+from models.standings import (
+    NOBODY_SPECIAL,
+    end_epoch,
+    find_user_standing,
+    publish_standing,
+)
 from models.users import ensure_user
 from web.services.tokens import Grant, TokenSigner, generation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from config.settings import Settings
     from models.database import Database, UnitOfWork
@@ -32,7 +43,6 @@ if TYPE_CHECKING:
     from web.services.tokens import Tokens
 
 Scope = Literal["this", "others", "all"]
-Reason = Literal["logout", "reused"]
 MS_PER_S = 1000
 # Repairs Redis copies that could not be marked at logout.
 MARK_REVOKED = "tasks.sessions.mark_revoked"
@@ -59,6 +69,7 @@ class SessionService:
         self._life_ms = settings.tokens.refresh_s * MS_PER_S
         self._database = database
         self._store = stores.sessions
+        self._standings = stores.standings
         self._tokens = TokenSigner(settings)
 
     def refresh(self, refresh_token: str, caller: Caller) -> Tokens:
@@ -97,9 +108,14 @@ class SessionService:
         entry = self._entry_of(claims, claims.session_id)
         with self._database.read() as session:
             row = rows.find_standing(session, claims.session_id)
+            standing = find_user_standing(session, claims.user_id)
+        if standing.banned:
+            raise Forbidden(reason="user_banned")
+        if standing.epoch > claims.epoch:
+            raise Unauthenticated(reason="session_revoked")
         if row is None:
             SESSIONS_HEALED.inc()
-        elif not row.live or row.user_id != claims.user_id:
+        elif not row.live or (row.user_id, row.epoch) != (claims.user_id, claims.epoch):
             raise Unauthenticated(reason="session_revoked")
         elif row.generation >= entry.generation:
             # The token may be older than the last rotation: its generation must not
@@ -108,16 +124,40 @@ class SessionService:
                 entry, generation=row.generation, at=row.rotated_at
             )
         with suppress(RedisUnavailable):
+            # The standing first: a session must never be there without it.
+            if standing != NOBODY_SPECIAL:
+                self._standings.put(claims.user_id, standing)
             self._store.restore(entry, life_ms=self._life_ms)
 
     def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
         """End this session, the user's others, or all; tells how many were live."""
         ids = self._ids(claims, scope)
         entries = [self._entry_of(claims, name) for name in ids]
-        return self._revoke(entries, "logout", once)
+        if scope != "all":
+            return self._revoke(entries, "logout", once)
+
+        def end_all(work: UnitOfWork) -> None:
+            # Also the sessions that are on no list yet.
+            end_epoch(work.session, claims.user_id)
+            publish_standing(work, claims.user_id)
+
+        revoked = self._revoke(entries, "logout", once, end_all)
+        self._put_standing(claims.user_id)
+        return revoked
+
+    def _put_standing(self, user_id: str) -> None:
+        """Write the copy now; without Redis or us, the outbox does it later."""
+        with suppress(RedisUnavailable, DatabaseUnavailable):
+            with self._database.read() as session:
+                standing = find_user_standing(session, user_id)
+            self._standings.put(user_id, standing)
 
     def _revoke(
-        self, entries: Sequence[LoginEntry], reason: Reason, once: Once | None = None
+        self,
+        entries: Sequence[LoginEntry],
+        reason: rows.EndReason,
+        once: Once | None = None,
+        more: Callable[[UnitOfWork], None] | None = None,
     ) -> Revoked:
         ids = [entry.session_id for entry in entries]
 
@@ -130,8 +170,10 @@ class SessionService:
             # the copies if Redis, or we, are gone right after the commit.
             for session_id in ids:
                 work.enqueue(MARK_REVOKED, session_id)
-            ended = rows.revoke(work.session, ids)
+            ended = rows.revoke(work.session, ids, reason)
             _tell(work, [e for e in entries if e.session_id in ended], reason)
+            if more is not None:
+                more(work)
             return Revoked(len(ended))
 
         revoked = self._database.transact(act, once)
@@ -161,8 +203,10 @@ class SessionService:
                 row = rows.lock(work.session, entry.session_id)
             if row is None:
                 raise DatabaseUnavailable
+            standing = find_user_standing(work.session, entry.user_id)
             rotation = rows.decide_rotation(
                 row,
+                standing,
                 presented,
                 now=now_ms(),
                 grace_ms=self._settings.grace_s * MS_PER_S,
@@ -189,6 +233,8 @@ class SessionService:
             with suppress(DatabaseUnavailable):
                 self._revoke([entry], "reused")
             raise Unauthenticated(reason="refresh_reused")
+        if rotation.outcome == "banned":
+            raise Forbidden(reason="user_banned")
         raise Unauthenticated(reason="session_revoked")
 
     def _entry(self, grant: Grant, caller: Caller) -> LoginEntry:
@@ -204,6 +250,7 @@ class SessionService:
             generation=grant.generation,
             ip=caller.ip,
             request_id=caller.request_id,
+            epoch=grant.epoch,
         )
 
     def _entry_of(self, claims: Claims, session_id: str) -> LoginEntry:
@@ -218,6 +265,7 @@ class SessionService:
             at=at,
             expires_at=at + self._life_ms,
             generation=generation_of(claims.token_id) if own else 1,
+            epoch=claims.epoch,
         )
 
 
@@ -228,7 +276,9 @@ def _ensure_users(work: UnitOfWork, entries: Sequence[LoginEntry]) -> None:
         ensure_user(work.session, entry.user_id, entry.app_id, entry.at)
 
 
-def _tell(work: UnitOfWork, ended: Sequence[LoginEntry], reason: Reason) -> None:
+def _tell(
+    work: UnitOfWork, ended: Sequence[LoginEntry], reason: rows.EndReason
+) -> None:
     """Publish the end of sessions to their user's pages; the user's row exists."""
     for entry in ended:
         told = {"session_id": entry.session_id, "reason": reason}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,15 +15,12 @@ import msgspec
 from config.clock import now_ms
 from models.errors import Unauthenticated
 from models.sealing import derive_key
-from web.services.keyring import Keyring
 
 if TYPE_CHECKING:
     from config.settings import Settings
 
 MS_PER_S = 1000
 MAX_REFRESH_TOKEN = 512
-# The session epoch; every token issued before a raised epoch is void.
-FIRST_EPOCH = 0
 
 _encoder = msgspec.json.Encoder()
 
@@ -42,13 +38,18 @@ class Tokens(msgspec.Struct, frozen=True):
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
-    """What tokens are made from; ``issued_at`` is epoch milliseconds."""
+    """What tokens are made from; ``issued_at`` is epoch milliseconds.
+
+    ``epoch`` is the user's at the opening of the session: once it is raised, every
+    token with a lower one is void.
+    """
 
     session_id: str
     user_id: str
     app_id: str
     generation: int
     issued_at: int
+    epoch: int = 0
 
 
 class TokenSigner:
@@ -56,11 +57,13 @@ class TokenSigner:
 
     def __init__(self, settings: Settings) -> None:
         self._tokens = settings.tokens
-        self._keyring = Keyring(settings)
+        self._jwt_key = settings.secrets.jwt_key
         self._refresh_key = derive_key(settings.secrets.data_key, "refresh-token")
+        header = {"alg": "HS256", "kid": settings.tokens.key_id, "typ": "JWT"}
+        self._header = _b64(_encoder.encode(header))
 
     def sign(self, grant: Grant) -> Tokens:
-        """Return the token pair of ``grant``: the same one while one key signs."""
+        """Return the token pair of ``grant``: always the same one."""
         return Tokens(
             access_token=self._access(grant).decode(),
             expires_in=self._tokens.access_s,
@@ -90,7 +93,6 @@ class TokenSigner:
 
     def _access(self, grant: Grant) -> bytes:
         issued_s = grant.issued_at // MS_PER_S
-        key = self._keyring.keys().signs
         claims = {
             "iss": self._tokens.issuer,
             "aud": self._tokens.audience,
@@ -101,11 +103,11 @@ class TokenSigner:
             "exp": issued_s + self._tokens.access_s,
             "type": "access",
             "sid": grant.session_id,
-            "ep": FIRST_EPOCH,
+            "ep": grant.epoch,
             "app": grant.app_id,
         }
-        signed = _header(key.kid) + b"." + _b64(_encoder.encode(claims))
-        return signed + b"." + _b64(hmac.digest(key.secret, signed, "sha256"))
+        signed = self._header + b"." + _b64(_encoder.encode(claims))
+        return signed + b"." + _b64(hmac.digest(self._jwt_key, signed, "sha256"))
 
     def _refresh(self, grant: Grant) -> bytes:
         body = _b64(_encoder.encode(grant))
@@ -123,11 +125,6 @@ def token_id(session_id: str, generation: int) -> str:
 def generation_of(token_id_text: str) -> int:
     """Return the generation in a ``jti`` of ours."""
     return int(token_id_text.rpartition(".")[2])
-
-
-@lru_cache(maxsize=4)
-def _header(kid: str) -> bytes:
-    return _b64(_encoder.encode({"alg": "HS256", "kid": kid, "typ": "JWT"}))
 
 
 def _b64(raw: bytes) -> bytes:

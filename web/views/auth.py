@@ -84,6 +84,7 @@ class LoginData(msgspec.Struct):
         reasons=(
             "login_code_invalid",
             "high_risk_user",
+            "user_banned",
             "rate_limited",
             "locked_out",
             "wechat_failed",
@@ -116,6 +117,7 @@ def login(call: Call, body: LoginBody) -> LoginAnswer:
             "token_invalid",
             "token_expired",
             "session_revoked",
+            "user_banned",
             "refresh_reused",
             "unavailable",
         ),

@@ -3,12 +3,13 @@
 -- KEYS  [1] session  [2] sessions of the user  [3] login journal
 -- ARGV  [1] session id  [2] user id  [3] app id  [4] generation
 --       [5] when it was made, ms  [6] session life in ms  [7] journal entry
+--       [8] epoch it was opened under
 -- ANSWER 1 when written, else 0
 local fields = redis.call('HMGET', KEYS[1], 'generation', 'revoked')
 if fields[2] then return 0 end
 if fields[1] and tonumber(fields[1]) >= tonumber(ARGV[4]) then return 0 end
 redis.call('HSET', KEYS[1], 'user', ARGV[2], 'app', ARGV[3], 'generation', ARGV[4],
-  'rotated', ARGV[5])
+  'rotated', ARGV[5], 'epoch', ARGV[8])
 redis.call('HSETNX', KEYS[1], 'created', ARGV[5])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('ZADD', KEYS[2], 'NX', ARGV[5], ARGV[1])

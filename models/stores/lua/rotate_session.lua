@@ -1,15 +1,20 @@
 -- Rotate a session's refresh token; repeats within the grace get the same successor.
--- KEYS  [1] session  [2] login journal
+-- KEYS  [1] session  [2] login journal  [3] standing of the user
 -- ARGV  [1] presented generation  [2] grace in ms  [3] session life in ms
 --       [4] journal entry with '@generation@' and '@at@' to fill in
 -- ANSWER {outcome, generation, at}
 --   'rotated' and 'grace' carry the generation to hand out and when it was made
 --   'reused' means after the grace: the session is revoked now
---   'revoked', or 'unknown' when SQL must decide
+--   'revoked' (also by an epoch that is over), 'banned', or 'unknown' when SQL must
+--   decide
 -- Time is Redis' own.
-local fields = redis.call('HMGET', KEYS[1], 'generation', 'rotated', 'revoked')
+local fields = redis.call('HMGET', KEYS[1], 'generation', 'rotated', 'revoked', 'epoch')
+local standing = redis.call('HMGET', KEYS[3], 'epoch', 'banned')
+if standing[2] == '1' then return {'banned', 0, 0} end
 if not fields[1] then return {'unknown', 0, 0} end
-if fields[3] then return {'revoked', 0, 0} end
+if fields[3] or tonumber(standing[1] or '0') > tonumber(fields[4] or '0') then
+  return {'revoked', 0, 0}
+end
 local current, presented = tonumber(fields[1]), tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -6,14 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sessions import Session, decide_rotation
+from models.sessions import Rotation, Session, decide_rotation
+from models.standings import NOBODY_SPECIAL, UserStanding
 
 GRACE_MS = 10_000
 START = 1_000_000
 
 
 def new_row(generation: int = 1, rotated_at: int = START, **given_values) -> Session:
-    values = {"revoked_at": None, "expires_at": START * 1000, **given_values}
+    values = {
+        "revoked_at": None,
+        "expires_at": START * 1000,
+        "epoch": 0,
+        **given_values,
+    }
     return Session(
         id="se_1",
         generation=generation,
@@ -36,7 +42,9 @@ def test_every_walk_obeys_the_rule(steps: list[tuple[int, int]]) -> None:
     for behind, pause in steps:
         now += pause
         presented = max(1, current - behind)
-        told = decide_rotation(row, presented, now=now, grace_ms=GRACE_MS)
+        told = decide_rotation(
+            row, NOBODY_SPECIAL, presented, now=now, grace_ms=GRACE_MS
+        )
         if ended:
             assert told.outcome == "revoked"
         elif presented == current:
@@ -54,7 +62,7 @@ def test_every_walk_obeys_the_rule(steps: list[tuple[int, int]]) -> None:
 def test_a_generation_ahead_of_sql_counts_as_current() -> None:
     row = new_row(generation=2)
 
-    told = decide_rotation(row, 7, now=START + 1, grace_ms=GRACE_MS)
+    told = decide_rotation(row, NOBODY_SPECIAL, 7, now=START + 1, grace_ms=GRACE_MS)
 
     assert told == ("rotated", 8, START + 1)
 
@@ -63,6 +71,24 @@ def test_a_generation_ahead_of_sql_counts_as_current() -> None:
     "ended", [{"revoked_at": 1}, {"expires_at": START}], ids=["revoked", "expired"]
 )
 def test_an_ended_session_rotates_no_more(ended: dict[str, int]) -> None:
-    told = decide_rotation(new_row(**ended), 1, now=START, grace_ms=GRACE_MS)
+    told = decide(new_row(**ended), NOBODY_SPECIAL)
 
     assert told.outcome == "revoked"
+
+
+def test_a_session_of_an_epoch_that_is_over_rotates_no_more() -> None:
+    raised = UserStanding(epoch=2)
+
+    assert decide(new_row(epoch=1), raised).outcome == "revoked"
+    assert decide(new_row(epoch=2), raised).outcome == "rotated"
+
+
+def test_who_is_banned_is_told_so_and_keeps_the_row() -> None:
+    row = new_row()
+
+    assert decide(row, UserStanding(epoch=1, banned=True)).outcome == "banned"
+    assert row.revoked_at is None
+
+
+def decide(row: Session, standing: UserStanding) -> Rotation:
+    return decide_rotation(row, standing, 1, now=START, grace_ms=GRACE_MS)

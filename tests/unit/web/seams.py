@@ -49,11 +49,18 @@ class MemoryAdmission:
     error: Exception | None = None
     admission: Admission = ADMITTED
     asked: list[tuple[str, LimitCaller, str]] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
 
     def admit_request(
-        self, limit_class: str, caller: LimitCaller, *, session_id: str = ""
+        self,
+        limit_class: str,
+        caller: LimitCaller,
+        *,
+        session_id: str = "",
+        epoch: int = 0,
     ) -> Admission:
         self.asked.append((limit_class, caller, session_id))
+        self.epochs.append(epoch)
         if self.error is not None:
             raise self.error
         return self.admission

@@ -1,0 +1,87 @@
+"""Which accounts belong together: names that became another's, and likely pairs.
+
+An alias is followed at login (`models/standings.py`); a link is a finding that a
+person or a later merge acts upon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from sqlalchemy import Index, String, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, database_now, upsert
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+LinkReason = Literal["guest", "unionid", "phone"]
+
+
+class UserAlias(Base):
+    """A user id that stands for another: a guest kept its id when it logged in."""
+
+    __tablename__ = "user_aliases"
+    __table_args__ = (Index(None, "user_id"), TABLE_OPTIONS)
+
+    alias_id: Mapped[Id] = mapped_column(primary_key=True)
+    user_id: Mapped[Id]
+    app_id: Mapped[AppId]
+    created_at: Mapped[EpochMs]
+
+
+class AccountLink(Base):
+    """Two accounts of one person, and why we think so; ``state`` found or merged.
+
+    ``plan`` is for the merge, which must be able to go back: what came from where.
+    """
+
+    __tablename__ = "account_links"
+    __table_args__ = (Index(None, "other_user_id"), TABLE_OPTIONS)
+
+    user_id: Mapped[Id] = mapped_column(primary_key=True)
+    other_user_id: Mapped[Id] = mapped_column(primary_key=True)
+    reason: Mapped[str] = mapped_column(String(12), primary_key=True)
+    state: Mapped[str] = mapped_column(String(8))
+    plan: Mapped[str | None] = mapped_column(String(2000))
+    found_at: Mapped[EpochMs]
+    changed_at: Mapped[EpochMs]
+
+
+def find_alias(session: Session, alias_id: str) -> str | None:
+    """Return the user that ``alias_id`` stands for, None when it is no alias."""
+    return session.scalar(
+        select(UserAlias.user_id).where(UserAlias.alias_id == alias_id)
+    )
+
+
+def link_accounts(
+    session: Session, user_id: str, other_user_id: str, reason: LinkReason
+) -> None:
+    """Write down that both accounts are one person's; known pairs stay as they are."""
+    first, second = sorted((user_id, other_user_id))
+    now = database_now(session)
+    row = {
+        "user_id": first,
+        "other_user_id": second,
+        "reason": reason,
+        "state": "found",
+        "plan": None,
+        "found_at": now,
+        "changed_at": now,
+    }
+    upsert(session, AccountLink.__table__, [row], {"state": "keep"})
+
+
+def list_links(session: Session, user_id: str) -> Sequence[AccountLink]:
+    """Return the links of a user, whichever side it stands on."""
+    return session.scalars(
+        select(AccountLink)
+        .where(
+            (AccountLink.user_id == user_id) | (AccountLink.other_user_id == user_id)
+        )
+        .order_by(AccountLink.found_at)
+    ).all()

@@ -1,0 +1,88 @@
+"""Opens the session of a login in Redis, for whom SQL says, when it must be asked.
+
+Normally one round trip. Only for an alias (a guest that kept its id) is it two, and
+only while Redis lacks the standings (it was wiped) is SQL asked as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from config.metrics import STANDINGS
+from models.account_links import find_alias
+from models.errors import Forbidden, RedisUnavailable
+from models.standings import NOBODY_SPECIAL, find_user_standing
+from models.stores.sessions import NewSession
+from web.services.login_record import encode_record, record_of
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database
+    from models.login_entry import LoginEntry
+    from models.stores.container import Stores
+    from models.stores.sessions import WeChatSecrets
+
+MS_PER_S = 1000
+# Open; after asking SQL; for the user that an alias stands for; after asking again.
+LOOKS = 4
+
+
+class LoginDoorway:
+    """The last step of a login: nobody gets in whom we have shut out."""
+
+    def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
+        self._tokens = settings.tokens
+        self._stores = stores
+        self._database = database
+
+    def open(self, code_key: str, entry: LoginEntry, told: WeChatSecrets) -> bytes:
+        """Return the record of the session that was opened.
+
+        Raises `Forbidden` (``user_banned``), `RedisUnavailable`, and
+        `DatabaseUnavailable` when neither store knows how we stand to the user.
+        """
+        asked = False
+        for _ in range(LOOKS):
+            opened = self._stores.sessions.open(
+                self._new(code_key, entry, told, asked=asked)
+            )
+            if opened.outcome == "opened":
+                return opened.record
+            if opened.outcome == "banned":
+                raise Forbidden(reason="user_banned")
+            if opened.outcome == "alias":
+                entry, asked = (
+                    msgspec.structs.replace(entry, user_id=opened.alias),
+                    False,
+                )
+            else:
+                self._ask(entry.user_id)
+                asked = True
+        raise RedisUnavailable("standings come and go")
+
+    def _new(
+        self, code_key: str, entry: LoginEntry, told: WeChatSecrets, *, asked: bool
+    ) -> NewSession:
+        return NewSession(
+            entry=entry,
+            secrets=told,
+            code_key=code_key,
+            record=encode_record(record_of(entry)),
+            record_ms=self._tokens.code_life_s * MS_PER_S,
+            life_ms=self._tokens.refresh_s * MS_PER_S,
+            secrets_ms=self._tokens.session_key_s * MS_PER_S,
+            standing_asked=asked,
+        )
+
+    def _ask(self, user_id: str) -> None:
+        """Put what SQL knows of the user where the script looks."""
+        STANDINGS.labels("asked").inc()
+        with self._database.read() as session:
+            alias = find_alias(session, user_id)
+            standing = find_user_standing(session, user_id)
+        if alias is not None:
+            self._stores.standings.put_aliases([(user_id, alias)])
+        elif standing != NOBODY_SPECIAL:
+            self._stores.standings.put(user_id, standing)
