@@ -10,7 +10,7 @@ DEV_LOCK := requirements-dev.lock
 export SKIP_EXTERNAL
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo doctor test lint check bench drill lock env-example clean
+.PHONY: help run demo doctor test lint check bench drill identity lock env-example clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -51,6 +51,11 @@ drill: ## break it on purpose and write docs/resilience-report.md (20 minutes)
 	@$(ENVIRONMENT) $(DEV_LOCK)
 	@$(PYTHON) -m config.dev.apt redis-server mariadbd faketime
 	@exec $(BIN)/python -m tests.faults $(DRILL_ARGS)
+
+identity: ## try what must not work and write docs/identity-report.md
+	@$(ENVIRONMENT) $(DEV_LOCK)
+	@$(PYTHON) -m config.dev.apt redis-server
+	@exec $(BIN)/python -m tests.identity $(IDENTITY_ARGS)
 
 lock: ## pin requirements*.in anew, with hashes (needs uv)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header -o requirements.lock requirements.in

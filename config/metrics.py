@@ -87,6 +87,11 @@ IDEMPOTENT: Final = Counter(
 SESSIONS_HEALED: Final = Counter(
     "kuaida_sessions_healed", "Sessions found missing in a store and written again."
 )
+JWT_KEY_FAULTS: Final = Counter(
+    "kuaida_jwt_key_faults",
+    "Key files of access tokens that could not be read, or not rotated.",
+    ("act",),
+)
 
 # the user events channel
 EVENT_LISTENERS: Final = Gauge(
@@ -122,6 +127,16 @@ BREAKER_OPEN: Final = Gauge(
     "1 while calls to this path are refused locally.",
     ("path",),
     multiprocess_mode="livemax",
+)
+BREAKER_OPENED: Final = Counter(
+    "kuaida_wechat_breaker_opened",
+    "Paths shut off: found broken here, heard of from another process, probe failed.",
+    ("path", "cause"),
+)
+WECHAT_REFUSED_FULL: Final = Counter(
+    "kuaida_wechat_refused_full",
+    "Calls refused because too many of their path were in flight.",
+    ("path",),
 )
 WECHAT_TOKEN_REFRESHES: Final = Counter(
     "kuaida_wechat_token_refreshes", "Access token fetches by outcome.", ("outcome",)

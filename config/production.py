@@ -36,11 +36,13 @@ def _secret_faults(settings: Settings) -> Iterator[str]:
     secrets = settings.secrets
     keys = {"JWT_KEY": secrets.jwt_key, "DATA_KEY": secrets.data_key}
     keys["ID_KEY"] = secrets.id_key
+    if secrets.jwt_key_previous is not None:
+        keys["JWT_KEY_PREVIOUS"] = secrets.jwt_key_previous.key
     for name, key in keys.items():
         if looks_like_sample(key.hex()):
             yield f"{name} is a sample: draw it at random"
     if len(set(keys.values())) < len(keys):
-        yield "JWT_KEY, DATA_KEY and ID_KEY must differ: one key, one purpose"
+        yield f"{', '.join(keys)} must differ: one key, one purpose"
     token = secrets.admin_token.get_secret_value()
     if len(token) < MIN_TOKEN or looks_like_sample(token):
         yield f"ADMIN_TOKEN must be at least {MIN_TOKEN} random characters"

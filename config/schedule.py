@@ -63,6 +63,13 @@ SCHEDULE: tuple[Job, ...] = (
         catch_up=CatchUp.ONCE,
     ),
     Job(
+        name="rotate_jwt_key",
+        task="tasks.maintenance.rotate_jwt_key",
+        every_s=3600,
+        # Whether the key is old is asked of its file, not of the slot.
+        catch_up=CatchUp.ONCE,
+    ),
+    Job(
         name="apply_retention",
         task="tasks.retention.apply_retention",
         every_s=3600,

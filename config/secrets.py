@@ -2,6 +2,7 @@
 
 Several processes may start at once: whoever comes first writes, the others read
 the same value. `python -m config.secrets` is the init step of containers.
+Keys are read by `config/key_text.py`; the signing keys change in `config/jwt_keys.py`.
 """
 
 from __future__ import annotations
@@ -9,16 +10,22 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
+from config.key_text import KEY_BYTES, RetiredKey, parse_key, parse_retired
 from config.setting_group import SettingGroup
 
-KEY_BYTES = 32
-PEM_HEAD = "-----BEGIN"
 # What a sample key looks like: too few different characters, or a telling word.
 MIN_DISTINCT = 8
 SAMPLE_WORDS = ("change", "example", "sample", "secret", "password", "deadbeef")
@@ -33,22 +40,6 @@ NAMES = (
 )
 
 
-def parse_key(value: object) -> object:
-    """Read a key: hex of at least 32 bytes, or the text of a PEM key."""
-    if not isinstance(value, str):
-        return value
-    if value.startswith(PEM_HEAD):
-        return value.encode()
-    try:
-        key = bytes.fromhex(value)
-    except ValueError:
-        key = b""
-    if len(key) < KEY_BYTES:
-        message = f"must be the hex of at least {KEY_BYTES} random bytes"
-        raise ValueError(message)
-    return key
-
-
 def looks_like_sample(value: str) -> bool:
     """Whether ``value`` was copied from an example instead of drawn at random."""
     text = value.lower()
@@ -57,13 +48,25 @@ def looks_like_sample(value: str) -> bool:
 
 
 Key = Annotated[bytes, BeforeValidator(parse_key)]
+SecondKey = Annotated[RetiredKey | None, BeforeValidator(parse_retired)]
 
 
 class SecretSettings(SettingGroup):
     """Every secret of the house; none is ever printed by its repr."""
 
     jwt_key: Key = Field(
-        alias="JWT_KEY", repr=False, description="Signs tokens: hex, or a PEM key."
+        alias="JWT_KEY",
+        repr=False,
+        description="Signs access tokens: hex, or the same bytes in PEM armour.",
+    )
+    jwt_key_previous: SecondKey = Field(
+        None,
+        alias="JWT_KEY_PREVIOUS",
+        repr=False,
+        description="A second key that verifies access tokens and signs none, for as "
+        "long as it is given, or `<hex> until <epoch ms>`. Where keys are given by "
+        "environment, the next key stands here until every process knows it, then "
+        "the last one.",
     )
     data_key: Key = Field(
         alias="DATA_KEY", repr=False, description="Seals fields and session keys: hex."
@@ -94,6 +97,14 @@ class SecretSettings(SettingGroup):
             message = f"must be the hex of exactly {KEY_BYTES} bytes"
             raise ValueError(message)
         return value
+
+    @model_validator(mode="after")
+    def _two_keys(self) -> SecretSettings:
+        retired = self.jwt_key_previous
+        if retired is not None and retired.key == self.jwt_key:
+            message = "JWT_KEY_PREVIOUS must differ from JWT_KEY"
+            raise ValueError(message)
+        return self
 
     @field_validator("flower_login")
     @classmethod
@@ -140,19 +151,28 @@ def _draw(name: str) -> str:
 def _read_or_make(path: Path) -> str:
     if (present := read_secret(path)) is not None:
         return present
+    # A link, unlike a rename, never replaces what another process just made.
+    with drafted(path, _draw(path.name)) as draft, suppress(FileExistsError):
+        os.link(draft, path)
+    return path.read_text(encoding="utf-8").strip()
+
+
+@contextmanager
+def drafted(path: Path, text: str) -> Iterator[Path]:
+    """Write ``text`` beside ``path`` for its owner alone, to be linked or renamed.
+
+    It is on the disk when the block begins and gone when it ends.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_draw(path.name) + "\n")
+            file.write(text + "\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link, unlike a rename, never replaces what another process just made.
-        with suppress(FileExistsError):
-            os.link(draft, path)
+        yield draft
     finally:
-        draft.unlink()
-    return path.read_text(encoding="utf-8").strip()
+        draft.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

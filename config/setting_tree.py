@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from config.event_settings import EventSettings
+from config.jwt_keys import KeyFiles
 from config.limit_settings import LimitSettings
 from config.notification_settings import NotificationSettings
 from config.operation_settings import OperationSettings
@@ -37,6 +38,7 @@ class Settings(BaseModel):
 
     env: Environment
     var_dir: Path
+    jwt_files: KeyFiles = KeyFiles()
     database: DatabaseSettings
     redis: RedisSettings
     wechat: WeChatSettings

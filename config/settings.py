@@ -15,6 +15,7 @@ from typing import TypeVar, cast, get_args
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
+from config.jwt_keys import KeyFiles, find_key_files
 from config.production import production_faults
 from config.secrets import (
     NAMES,
@@ -77,28 +78,34 @@ def load_settings(
     """
     faults: list[str] = []
     source = os.environ if environ is None else environ
-    given = _given(source, env_file, faults)
+    merged = _merged(source, env_file)
+    named = _named_files(source, merged)
+    given = _given(merged, named, faults)
     env = given.get("KUAIDA_ENV", "dev")
     if env not in get_args(Environment):
         faults.append("KUAIDA_ENV must be dev, test or production")
     var_dir = Path(given.get("VAR_DIR", "var")).resolve()
     values = _derived(given, var_dir, production=env == "production") | given
+    files = find_key_files(given, named, var_dir)
     _add_secrets(values, var_dir, faults, make=env != "production")
+    _add_previous_key(values, files)
     groups = {name: _fill(kind, values, faults) for name, kind in GROUPS.items()}
     if env == "production":
         # Of the groups that are legal by themselves; the others are named already.
         faults += production_faults(cast("Settings", SimpleNamespace(**groups)))
     if faults:
         raise SettingsError(faults)
-    fields: dict[str, object] = {"env": env, "var_dir": var_dir, **groups}
-    return Settings.model_validate(fields)
+    fields = {"env": env, "var_dir": var_dir, "jwt_files": files}
+    return Settings.model_validate(fields | groups)
 
 
 def given_settings(
     environ: Mapping[str, str] | None = None, *, env_file: Path | None = Path(".env")
 ) -> dict[str, str]:
     """Return the settings somebody gave, without defaults; unreadable files out."""
-    return _given(os.environ if environ is None else environ, env_file, [])
+    source = os.environ if environ is None else environ
+    merged = _merged(source, env_file)
+    return _given(merged, _named_files(source, merged), [])
 
 
 def setting_names() -> Iterator[str]:
@@ -108,20 +115,36 @@ def setting_names() -> Iterator[str]:
             yield str(field.alias)
 
 
-def _given(
-    environ: Mapping[str, str], env_file: Path | None, faults: list[str]
-) -> dict[str, str]:
+def _merged(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
     stored = dotenv_values(env_file, interpolate=False) if env_file else {}
-    merged = {k: v for k, v in (stored | dict(environ)).items() if v}
-    known = {"KUAIDA_ENV", "VAR_DIR", *setting_names()}
-    given = {name: merged[name] for name in known & merged.keys()}
-    for name in sorted(known):
-        path = merged.get(f"{name}_FILE")
-        # The variable itself wins, as in the images of the big databases.
-        if path is None or environ.get(name):
-            continue
+    return {k: v for k, v in (stored | dict(environ)).items() if v}
+
+
+def _known() -> list[str]:
+    return sorted({"KUAIDA_ENV", "VAR_DIR", *setting_names()})
+
+
+def _named_files(
+    environ: Mapping[str, str], merged: Mapping[str, str]
+) -> dict[str, Path]:
+    """Return the file of each setting that is given as NAME_FILE.
+
+    The variable itself wins, as in the images of the big databases.
+    """
+    return {
+        name: Path(merged[f"{name}_FILE"])
+        for name in _known()
+        if f"{name}_FILE" in merged and not environ.get(name)
+    }
+
+
+def _given(
+    merged: Mapping[str, str], named: Mapping[str, Path], faults: list[str]
+) -> dict[str, str]:
+    given = {name: merged[name] for name in _known() if name in merged}
+    for name, path in named.items():
         try:
-            given[name] = Path(path).read_text(encoding="utf-8").strip()
+            given[name] = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             faults.append(f"{name}_FILE cannot be read: {type(error).__name__}")
     return given
@@ -154,6 +177,14 @@ def _add_secrets(
         text = read_secret(secrets_directory(var_dir) / name)
         if text is not None:
             values[name.upper()] = text
+
+
+def _add_previous_key(values: dict[str, str], files: KeyFiles) -> None:
+    """Add what a rotation left; a death between its steps left the same key twice."""
+    if files.managed and files.previous is not None:
+        text, signs = read_secret(files.previous), values.get("JWT_KEY", "")
+        if text is not None and not (signs and text.startswith(signs)):
+            values["JWT_KEY_PREVIOUS"] = text
 
 
 def _fill(

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from config.setting_group import SettingGroup
 
+MS_PER_S = 1000
+
 
 class TokenSettings(SettingGroup):
     """Tokens and sessions."""
@@ -45,11 +47,21 @@ class TokenSettings(SettingGroup):
     audience: str = Field(
         "kuaida-client", alias="TOKEN_AUDIENCE", min_length=1, description="Claim aud."
     )
-    key_id: str = Field(
-        "k1",
-        alias="TOKEN_KEY_ID",
-        pattern=r"^[A-Za-z0-9_-]{1,32}$",
-        description="Header kid of the key that signs.",
+    key_days: int = Field(
+        90,
+        alias="JWT_KEY_DAYS",
+        ge=0,
+        le=3650,
+        description="Days after which the key that signs access tokens is replaced, "
+        "where it stands in VAR_DIR/secrets; 0 for never.",
+    )
+    key_reload_s: float = Field(
+        5.0,
+        alias="JWT_KEY_RELOAD_S",
+        ge=0.1,
+        le=60,
+        description="Seconds after which a process has noticed changed key files; one "
+        "that meets an unknown key looks at once.",
     )
     session_key_s: int = Field(
         259_200,
@@ -64,3 +76,11 @@ class TokenSettings(SettingGroup):
         ge=1,
         description="Life of a login code in seconds (WeChat's five minutes).",
     )
+
+    @property
+    def key_overlap_ms(self) -> int:
+        """How long an old key must verify after a rotation.
+
+        The last process to notice still signs with it for ``key_reload_s``.
+        """
+        return int((self.access_s + self.leeway_s + self.key_reload_s) * MS_PER_S)

@@ -81,7 +81,17 @@ class WeChatSettings(SettingGroup):
         0.5,
         alias="WECHAT_POOL_WAIT_S",
         gt=0,
-        description="Seconds to wait for a free connection; this is the bulkhead.",
+        description="Seconds to wait for a free connection, or for a place among the "
+        "calls of a path.",
+    )
+    path_share: float = Field(
+        0.75,
+        alias="WECHAT_PATH_SHARE",
+        gt=0,
+        le=1,
+        description="Part of WECHAT_POOL_SIZE that calls of one path may hold: the "
+        "rest is for the other paths while one stalls. As many more may wait for "
+        "WECHAT_POOL_WAIT_S; further ones are refused at once.",
     )
     idle_s: float = Field(
         30.0,
@@ -127,6 +137,14 @@ class WeChatSettings(SettingGroup):
         alias="WECHAT_BREAKER_OPEN_S",
         gt=0,
         description="Seconds an open breaker answers without calling.",
+    )
+    breaker_share_s: float = Field(
+        0.25,
+        alias="WECHAT_BREAKER_SHARE_S",
+        gt=0,
+        description="Seconds between a process's looks at what the others found shut, "
+        "and only when it calls WeChat: a quarter of a second is one Redis round trip "
+        "in hundreds of logins.",
     )
     token_refresh_margin_s: int = Field(
         300,

@@ -1,9 +1,12 @@
-"""What the clock asks for: token refresh-ahead, a look at the journals."""
+"""What the clock asks for: tokens renewed, keys rotated, a look at the journals."""
 
 from __future__ import annotations
 
-from config.clock import Deadline
+from config.clock import Deadline, now_ms
+from config.jwt_keys import rotate
 from config.logging import get_logger
+from config.metrics import JWT_KEY_FAULTS
+from config.secrets import secrets_directory
 from models import outbox_support
 from models.errors import RedisUnavailable
 from tasks.app import app
@@ -13,6 +16,7 @@ from wechat.errors import WeChatError
 
 CALL_MS = 10_000
 IDLE_CONSUMER_MS = 3_600_000
+DAY_MS = 86_400_000
 
 log = get_logger(__name__)
 
@@ -28,6 +32,31 @@ def refresh_access_tokens(work: SlotWork) -> None:
                 log.info("access token renewed", app_id=app_id)
         except WeChatError as error:
             log.warning("no access token", app_id=app_id, cause=cause_of(error))
+
+
+@app.task(base=ScheduledTask)
+def rotate_jwt_key(work: SlotWork) -> None:
+    """Let a new key sign access tokens after its days, where the house keeps the key.
+
+    Keys given by environment or by a file of somebody else's are theirs to change.
+    """
+    settings = work.resources.settings
+    days = settings.tokens.key_days
+    if not (days and settings.jwt_files.managed):
+        return
+    try:
+        outcome = rotate(
+            secrets_directory(settings.var_dir),
+            now=now_ms(),
+            overlap_ms=settings.tokens.key_overlap_ms,
+            older_than_ms=days * DAY_MS,
+        )
+    except (OSError, ValueError) as error:
+        # A folder that may only be read stays so however often this is tried.
+        JWT_KEY_FAULTS.labels("rotate").inc()
+        log.warning("token key not rotated", cause=cause_of(error))
+        return
+    log.info("token key looked at", outcome=outcome)
 
 
 @app.task(base=ScheduledTask)

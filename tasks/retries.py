@@ -14,7 +14,7 @@ from config.metrics import RETRIES_HELD
 from config.work_settings import JournalSettings
 from models.errors import KuaidaError
 from tasks.app import Resources
-from wechat.errors import BreakerOpen, Retry, WeChatError
+from wechat.errors import PathClosed, Retry, WeChatError
 
 MINUTE_MS = 60_000
 CHINA = timedelta(hours=8)
@@ -46,7 +46,7 @@ def _own_wait_ms(error: BaseException) -> int:
     """Return what the error says of the earliest moment that makes sense."""
     if isinstance(error, KuaidaError):
         return error.retry_after_ms or 0
-    if isinstance(error, BreakerOpen):
+    if isinstance(error, PathClosed):
         # Jittered, or all that waited would meet at the one probe.
         return error.retry_after_ms + _jittered(MINUTE_MS / 12)
     if isinstance(error, WeChatError) and error.retry is Retry.RATE_MINUTE:

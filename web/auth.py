@@ -1,17 +1,16 @@
 """Who is calling: access tokens, verified by flask-jwt-extended and remembered.
 
-The library, hardened, verifies each token once; later requests find it in a bounded
-memory.
+The library, hardened by a strict reading of the text (`web/access_token.py`), verifies
+each token once; later requests find it in a bounded memory.
 `web/services/tokens.py` signs what is checked here.
 """
 
 from __future__ import annotations
 
-import base64
 import hmac
 import re
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import jwt
 import msgspec
@@ -19,8 +18,10 @@ from flask_jwt_extended import JWTManager, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 
 from config.clock import now_ms
-from models.errors import Unauthenticated
+from models.errors import InvalidInput, Unauthenticated
+from web.access_token import AccessPayload, read_token
 from web.services.caller import Claims
+from web.services.keyring import Keyring
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -38,27 +39,12 @@ _BEARER: Final = re.compile(rf"[Bb]earer ({_PART}\.{_PART}\.{_PART})\Z")
 _ADMIN: Final = re.compile(r"[Bb]earer ([\x21-\x7e]+)\Z")
 
 
-class AccessPayload(msgspec.Struct):
-    """The claims an access token must have, each with its type; all required."""
-
-    iss: str
-    aud: str
-    sub: str
-    jti: str
-    iat: int
-    nbf: int
-    exp: int
-    type: Literal["access"]
-    sid: str
-    ep: int
-    app: str
-
-
 class TokenCheck:
     """Verifies access tokens; needs an application context at first sight of one."""
 
     def __init__(self, app: Flask, settings: Settings) -> None:
-        self._keys = {settings.tokens.key_id: settings.secrets.jwt_key}
+        self._keyring = Keyring(settings)
+        self._keys = self._keyring.keys()
         self._longest_s = settings.tokens.access_s
         self._seen: OrderedDict[str, Claims] = OrderedDict()
         app.config.update(
@@ -68,7 +54,6 @@ class TokenCheck:
             JWT_DECODE_AUDIENCE=settings.tokens.audience,
             JWT_DECODE_LEEWAY=settings.tokens.leeway_s,
             JWT_TOKEN_LOCATION=["headers"],
-            JWT_SECRET_KEY=settings.secrets.jwt_key,
         )
         manager = JWTManager(app)
         manager.decode_key_loader(self._key_for)
@@ -86,15 +71,17 @@ class TokenCheck:
         if found is None or len(authorization) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("malformed header")
         token = found.group(1)
+        self._forget_old_keys()
         claims = self._seen.get(token)
         if claims is None or claims.expires_at * MS_PER_S <= now_ms():
             claims = self._verify(token)
         return claims
 
     def _verify(self, token: str) -> Claims:
+        keys = self._keys
         try:
+            _, payload = read_token(token)
             decode_token(token)
-            payload = _payload(token)
             self._check(payload)
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated(reason="token_expired") from error
@@ -102,6 +89,7 @@ class TokenCheck:
             jwt.PyJWTError,
             JWTExtendedException,
             msgspec.MsgspecError,
+            InvalidInput,
             ValueError,
             TypeError,
             RecursionError,
@@ -116,17 +104,17 @@ class TokenCheck:
             issued_at=payload.iat,
             epoch=payload.ep,
         )
-        self._remember(token, claims)
+        if keys is self._keys:
+            # Not what was verified while its key ended: nobody would forget it.
+            self._remember(token, claims)
         return claims
 
     def _check(self, payload: AccessPayload) -> None:
         """Raise `Unauthenticated` for claims that no token of ours combines."""
-        session_id, _, generation = payload.jti.rpartition(".")
+        life_s = payload.exp - payload.iat
         if (
-            payload.exp - payload.iat > self._longest_s
-            or payload.ep < 0
-            or session_id != payload.sid
-            or not generation.isdecimal()
+            not 0 < life_s <= self._longest_s
+            or payload.jti.rpartition(".")[0] != payload.sid
         ):
             raise Unauthenticated("claims do not fit together")
 
@@ -135,19 +123,18 @@ class TokenCheck:
         if len(self._seen) > REMEMBERED_TOKENS:
             self._seen.popitem(last=False)
 
+    def _forget_old_keys(self) -> None:
+        """Begin the memory anew when a key came or ended: it may hold its tokens."""
+        keys = self._keyring.keys()
+        if keys is not self._keys:
+            self._seen.clear()
+            self._keys = keys
+
     def _key_for(self, header: dict[str, Any], _payload: dict[str, Any]) -> bytes:
-        key = self._keys.get(header.get("kid", ""))
-        if key is None or header.get("alg") != ALGORITHM:
+        key = self._keyring.find(header["kid"])
+        if key is None:
             raise Unauthenticated("unknown key")
-        return key
-
-
-def _payload(token: str) -> AccessPayload:
-    # The library fills in a missing type and lets other claims be absent, so the
-    # signed bytes are read once more, strictly.
-    middle = token.split(".")[1]
-    raw = base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4))
-    return msgspec.json.decode(raw, type=AccessPayload)
+        return key.secret
 
 
 def require_admin(authorization: str | None, admin_token: str) -> None:

@@ -1,4 +1,4 @@
-"""Commands of ``flask --app web.wsgi``: ``doctor`` and ``load-demo``."""
+"""Commands of ``flask --app web.wsgi``: doctor, demo shop, key rotation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from config.clock import now_ms
+from config.jwt_keys import rotate
+from config.secrets import secrets_directory
 from models.catalog import load_demo
 from models.database import open_database
 from models.errors import Unavailable
@@ -20,8 +23,15 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 
+ROTATED = {
+    "rotated": "a new key signs; tokens of the old one live on to their end",
+    "overlap": "the key before this one still verifies: wait, or use --end-old",
+}
+
+
 def add_commands(app: Flask, settings: Settings) -> None:
     """Add the commands of this installation to ``app``."""
+    _add_key_command(app, settings)
 
     @app.cli.command("doctor")
     def doctor() -> None:
@@ -47,3 +57,21 @@ def add_commands(app: Flask, settings: Settings) -> None:
         except Unavailable as error:
             raise click.ClickException(f"the database is away: {error}") from error
         click.echo(f"{count} products added")
+
+
+def _add_key_command(app: Flask, settings: Settings) -> None:
+    @app.cli.command("rotate-jwt-key")
+    @click.option("--end-old", is_flag=True, help="Refuse all earlier tokens at once.")
+    def rotate_jwt_key_command(*, end_old: bool) -> None:
+        """Draw a new key for access tokens; processes notice it by themselves."""
+        if not settings.jwt_files.managed:
+            raise click.ClickException("the key is given by JWT_KEY: change it there")
+        overlap_ms = 0 if end_old else settings.tokens.key_overlap_ms
+        folder = secrets_directory(settings.var_dir)
+        try:
+            outcome = rotate(folder, now=now_ms(), overlap_ms=overlap_ms)
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"the key stays as it is: {error}") from error
+        if outcome != "rotated":
+            raise click.ClickException(ROTATED[outcome])
+        click.echo("all earlier tokens have ended" if end_old else ROTATED[outcome])

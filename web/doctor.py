@@ -63,6 +63,7 @@ class Doctor:
             ("redis", self._redis),
             ("database", self._sql),
             ("clocks", self._clocks),
+            ("breakers", self._breakers),
         ):
             yield from self._guarded(part, check)
         for app in self._settings.wechat.apps:
@@ -151,6 +152,11 @@ class Doctor:
                 f"{name} differs from this machine by {skew} ms",
                 "switch on time synchronisation (NTP) on both machines",
             )
+
+    def _breakers(self) -> Iterator[Finding]:
+        shut = ", ".join(sorted(self._stores.shut_paths.look()))
+        words = f"shut for all processes after failures: {shut}" if shut else "closed"
+        yield Finding("breakers", ok=not shut, words=words)
 
     def _app(self, app_id: str) -> Iterator[Finding]:
         deadline = Deadline.after_ms(WECHAT_DEADLINE_MS)

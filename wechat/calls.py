@@ -1,4 +1,4 @@
-"""One call to WeChat, whole: breaker, transport, shape check, errcode, measuring.
+"""One call to WeChat, whole: breaker, bulkhead, transport, shape, errcode, measuring.
 
 `client` and `access_token` speak through this; below it is only the transport.
 """
@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -14,6 +14,8 @@ import orjson
 
 from config.clock import Deadline, monotonic
 from wechat.breaker import Breaker
+from wechat.breakers import Breakers
+from wechat.bulkhead import Bulkhead
 from wechat.errors import (
     PoolExhausted,
     WeChatError,
@@ -61,11 +63,14 @@ class CallLimits:
 
     ``read_timeout_s`` caps the caller's deadline. A timeout counts against the
     breaker only when the caller gave at least ``fair_wait_s``: impatient callers
-    must not shut the door for everybody.
+    must not shut the door for everybody. ``places`` calls of one path are in flight
+    at most; further ones wait ``place_wait_s``.
     """
 
     read_timeout_s: float
     fair_wait_s: float = 1.0
+    places: int = 96
+    place_wait_s: float = 0.5
 
 
 class Caller:
@@ -76,13 +81,13 @@ class Caller:
         transport: Transport,
         limits: CallLimits,
         *,
-        new_breaker: Callable[[str], Breaker],
+        breakers: Breakers,
         observer: Observer,
     ) -> None:
         self._transport = transport
         self._limits = limits
-        self._new_breaker = new_breaker
-        self._breakers: dict[str, Breaker] = {}
+        self._breakers = breakers
+        self._bulkheads: dict[str, Bulkhead] = {}
         self.observer = observer
 
     def get(
@@ -118,9 +123,17 @@ class Caller:
             self.observer.called(request.path, outcome, monotonic() - started)
 
     def _guarded(self, request: _Request, deadline: Deadline) -> dict[str, Any]:
+        breaker = self._breakers.of(request.path)
+        # Before the bulkhead too: an open breaker refuses without a wait for a place.
+        breaker.check()
+        with self._bulkhead(request.path).place(deadline):
+            breaker.enter()
+            return self._judged(request, breaker, deadline)
+
+    def _judged(
+        self, request: _Request, breaker: Breaker, deadline: Deadline
+    ) -> dict[str, Any]:
         method, path, query, body = request
-        breaker = self._breaker(path)
-        breaker.enter()
         budget = deadline.capped(self._limits.read_timeout_s)
         limit = Deadline(monotonic() + budget)
         try:
@@ -147,11 +160,13 @@ class Caller:
         else:
             breaker.failed()
 
-    def _breaker(self, path: str) -> Breaker:
-        breaker = self._breakers.get(path)
-        if breaker is None:
-            breaker = self._breakers.setdefault(path, self._new_breaker(path))
-        return breaker
+    def _bulkhead(self, path: str) -> Bulkhead:
+        bulkhead = self._bulkheads.get(path)
+        if bulkhead is None:
+            limits = self._limits
+            made = Bulkhead(path, limits.places, limits.place_wait_s)
+            bulkhead = self._bulkheads.setdefault(path, made)
+        return bulkhead
 
 
 def parsed(answer: Answer, path: str) -> dict[str, Any]:

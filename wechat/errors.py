@@ -7,7 +7,9 @@ WeChatError                     path, errcode, retry class, `sent`
 +-- WeChatUnreachable           no connection, or it broke
 |   +-- PoolExhausted           every pooled connection was busy for too long
 +-- WeChatLied                  an answer of the wrong shape, size or HTTP status
-+-- BreakerOpen                 not asked at all: this path failed too often
++-- PathClosed                  not asked at all
+|   +-- BreakerOpen             this path failed too often
+|   +-- PathFull                too many calls of this path are in flight
 +-- WeChatRefused               a well-formed answer with an errcode (any unknown one)
     +-- WeChatBusy              -1
     +-- CodeInvalid             40029, 40163
@@ -82,14 +84,30 @@ class WeChatLied(WeChatError):
     label = "lied"
 
 
-class BreakerOpen(WeChatError):
-    """The path failed too often just now; ask again after ``retry_after_ms``."""
+class PathClosed(WeChatError):
+    """This path is not asked at the moment; ask again after ``retry_after_ms``."""
+
+    def __init__(self, path: str, detail: str, retry_after_ms: int) -> None:
+        super().__init__(path, detail, sent=False)
+        self.retry_after_ms = retry_after_ms
+
+
+class BreakerOpen(PathClosed):
+    """The path failed too often just now."""
 
     label = "breaker"
 
     def __init__(self, path: str, retry_after_ms: int) -> None:
-        super().__init__(path, "breaker open", sent=False)
-        self.retry_after_ms = retry_after_ms
+        super().__init__(path, "breaker open", retry_after_ms)
+
+
+class PathFull(PathClosed):
+    """As many calls of this path as its bulkhead allows are in flight already."""
+
+    label = "full"
+
+    def __init__(self, path: str, wait_s: float) -> None:
+        super().__init__(path, "bulkhead full", max(1, round(wait_s * 1000)))
 
 
 class WeChatRefused(WeChatError):

@@ -13,7 +13,9 @@ from prometheus_client import Counter, Histogram
 from config.clock import Deadline
 from config.metrics import (
     BREAKER_OPEN,
+    BREAKER_OPENED,
     WECHAT_CALLS,
+    WECHAT_REFUSED_FULL,
     WECHAT_SECONDS,
     WECHAT_TOKEN_REFRESHES,
 )
@@ -22,19 +24,25 @@ from config.wechat_settings import WeChatApp, WeChatSettings
 from models.errors import FieldFault, InvalidInput
 from wechat.access_token import AccessTokens
 from wechat.answers import WeChatSession
-from wechat.breaker import Breaker, State
+from wechat.breaker import Breaker, BreakerPolicy, Cause, Share, State
+from wechat.breakers import Breakers
 from wechat.calls import Caller, CallLimits
 from wechat.client import App, BusyPolicy, WeChatClient
+from wechat.errors import PathFull
 from wechat.token_store import TokenPolicy, TokenStore
 from wechat.transport import PooledTransport, Transport, TransportLimits
 
 
-class TokenShelf(Protocol):
+class Shelf(Protocol):
     """What the gateway needs of `models.stores`."""
 
     @property
     def access_tokens(self) -> TokenStore:
         """The shared store of access tokens."""
+
+    @property
+    def shut_paths(self) -> Share:
+        """What the processes know of each other's breakers."""
 
 
 class Gateway:
@@ -84,6 +92,8 @@ class CallMetrics:
         if counter is None:
             counter = self._counts[path, outcome] = WECHAT_CALLS.labels(path, outcome)
         counter.inc()
+        if outcome == PathFull.label:
+            WECHAT_REFUSED_FULL.labels(path).inc()
         histogram = self._seconds.get(path)
         if histogram is None:
             histogram = self._seconds[path] = WECHAT_SECONDS.labels(path)
@@ -95,7 +105,7 @@ class CallMetrics:
 
 
 def open_gateway(
-    settings: Settings, stores: TokenShelf, *, transport: Transport | None = None
+    settings: Settings, stores: Shelf, *, transport: Transport | None = None
 ) -> Gateway:
     """Wire a gateway; ``transport`` stands in for the network in tests.
 
@@ -105,8 +115,14 @@ def open_gateway(
     transport = transport or _network(settings)
     caller = Caller(
         transport,
-        CallLimits(wechat.read_timeout_s, wechat.fair_wait_s),
-        new_breaker=lambda path: _breaker(path, wechat),
+        CallLimits(
+            wechat.read_timeout_s,
+            wechat.fair_wait_s,
+            # A share that leaves nothing would refuse every call.
+            places=max(1, int(wechat.pool_size * wechat.path_share)),
+            place_wait_s=wechat.pool_wait_s,
+        ),
+        breakers=_breakers(wechat, stores.shut_paths),
         observer=CallMetrics(),
     )
     clients = {
@@ -129,19 +145,23 @@ def _network(settings: Settings) -> PooledTransport:
     return PooledTransport(wechat.api_base, limits, allow_plain=not production)
 
 
-def _breaker(path: str, wechat: WeChatSettings) -> Breaker:
-    # A gauge that nobody has set yet would be missing from the dashboard.
-    _show_breaker(path, State.CLOSED)
-    return Breaker(
-        path,
-        failures=wechat.breaker_failures,
-        open_s=wechat.breaker_open_s,
-        watch=_show_breaker,
+def _breakers(wechat: WeChatSettings, share: Share) -> Breakers:
+    policy = BreakerPolicy(
+        wechat.breaker_failures, wechat.breaker_open_s, wechat.read_timeout_s
     )
 
+    def new_breaker(path: str) -> Breaker:
+        # A gauge that nobody has set yet would be missing from the dashboard.
+        _show_breaker(path, State.CLOSED, None)
+        return Breaker(path, policy, share=share, watch=_show_breaker)
 
-def _show_breaker(path: str, state: State) -> None:
+    return Breakers(new_breaker, share, look_s=wechat.breaker_share_s)
+
+
+def _show_breaker(path: str, state: State, cause: Cause) -> None:
     BREAKER_OPEN.labels(path).set(0 if state is State.CLOSED else 1)
+    if cause is not None:
+        BREAKER_OPENED.labels(path, cause).inc()
 
 
 def _client(

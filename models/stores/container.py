@@ -17,6 +17,7 @@ from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
 from models.stores.retry_budget import RetryBudget
 from models.stores.sessions import SessionStore
+from models.stores.shut_paths import ShutPaths
 from models.stores.signals import SignalStore
 from models.stores.standings import StandingStore
 
@@ -53,6 +54,7 @@ class Stores:
         self.retry_budget = RetryBudget(*shared, settings.journal.retry_budget)
         token_sealer = sealer_for(settings.secrets, "access-token")
         self.access_tokens = AccessTokenStore(*shared, token_sealer, self.locks)
+        self.shut_paths = ShutPaths(*shared)
         self.login_stream = LoginStream(*shared, settings.redis)
         self.event_stream = EventStream(
             *shared, settings.redis, length=settings.events.tail_length

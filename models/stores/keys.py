@@ -27,6 +27,7 @@ KEY_FAMILIES = (
     KeyFamily("load:user:{id}", "FLIGHT_LEASE_MS", "one loader at a time"),
     KeyFamily("wxtoken:{app}", "expires_in of the answer", "access token, sealed"),
     KeyFamily("wxtoken-forced:{app}:{day}", "2 days", "20 forced refreshes a day"),
+    KeyFamily("wxshut", "SHUT_PATHS_LIFE_S", "a path nobody probes is tried anew"),
     KeyFamily("lock:{name}", "ttl of the caller", "a dead owner lets go"),
     KeyFamily("fence:{name}", "FENCE_LIFE_S", "fences rise though a clock goes back"),
     KeyFamily("logins", "none", "journal: entries go when their rows are committed"),
@@ -42,6 +43,8 @@ FENCE_LIFE_S = 30 * 24 * 3600
 EVENTS_LIFE_S = 600
 # Longer than any single-row SELECT is allowed to take.
 FLIGHT_LEASE_MS = 5000
+# Probes renew it every few seconds while anybody calls the path.
+SHUT_PATHS_LIFE_S = 600
 # The loader of standings; a million take about a minute.
 LOADING_LIFE_S = 600
 FORCED_COUNT_S = 2 * 24 * 3600
@@ -54,6 +57,7 @@ class Keys:
         self._prefix = prefix + ":"
         self.logins = f"{prefix}:logins"
         self.events = f"{prefix}:events"
+        self.shut_paths = f"{prefix}:wxshut"
         self.standings = f"{prefix}:standings"
         self.standings_loading = f"{prefix}:standings-loading"
 

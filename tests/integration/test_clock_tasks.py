@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from config.clock import now_ms
+from config.jwt_keys import KeyFiles
+from config.metrics import JWT_KEY_FAULTS
+from config.secrets import secrets_directory
 from models import outbox, outbox_lease
 from models.base import database_now
 from models.errors import DatabaseUnavailable
@@ -14,19 +19,25 @@ from models.schedule import ScheduleSlot
 from tasks import retention
 from tasks.app import configure, resources
 from tasks.logins import enrich_logins
-from tasks.maintenance import refresh_access_tokens, sweep_journals
+from tasks.maintenance import (
+    refresh_access_tokens,
+    rotate_jwt_key,
+    sweep_journals,
+)
 from tasks.retention import DAY_MS, PRUNE_ROWS, apply_retention
 from tasks.schedule import take_due_slots
 from tests.integration.journals import fetch, journal, look, make_login, outbox_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from config.settings import Settings
     from tasks.app import Resources
 
 TASKS: dict[str, Any] = {
     "refresh_access_tokens": refresh_access_tokens,
+    "rotate_jwt_key": rotate_jwt_key,
     "sweep_journals": sweep_journals,
     "apply_retention": apply_retention,
 }
@@ -98,6 +109,50 @@ def test_work_whose_process_died_is_done_by_the_next(house: Resources) -> None:
 
 def test_a_wechat_that_is_away_stops_no_job(house: Resources) -> None:
     assert run(house, "refresh_access_tokens") == "done"
+
+
+def age_key(house: Resources, days: float) -> Path:
+    """Make the signing key as old as that and return its file."""
+    path = secrets_directory(house.settings.var_dir) / "jwt_key"
+    at = (now_ms() - days * DAY_MS) / 1000
+    os.utime(path, (at, at))
+    return path
+
+
+def test_an_old_key_of_access_tokens_is_replaced_once(house: Resources) -> None:
+    path = age_key(house, days=89)
+    first = path.read_text()
+    assert run(house, "rotate_jwt_key") == "done"
+    assert path.read_text() == first
+
+    age_key(house, days=91)
+    # As if several houses over the same folder had each taken its slot.
+    assert [run(house, "rotate_jwt_key") for _ in range(3)] == ["done"] * 3
+
+    second = path.read_text()
+    assert second != first
+    retired = path.with_name("jwt_key_previous").read_text()
+    assert retired.startswith(first.strip())
+
+
+def test_a_key_given_by_environment_is_not_ours_to_rotate(
+    house: Resources, settings: Settings
+) -> None:
+    path = age_key(house, days=400)
+    before = path.read_text()
+    configure(settings.model_copy(update={"jwt_files": KeyFiles()}))
+    assert run(resources(), "rotate_jwt_key") == "done"
+    assert path.read_text() == before
+
+
+def test_a_key_that_cannot_be_rotated_is_counted(house: Resources) -> None:
+    faults = JWT_KEY_FAULTS.labels("rotate")._value
+    before = faults.get()
+    age_key(house, days=91).unlink()
+
+    assert run(house, "rotate_jwt_key") == "done"
+
+    assert faults.get() == before + 1
 
 
 def test_the_sweep_looks_at_both_journals(house: Resources) -> None:

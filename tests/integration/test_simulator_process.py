@@ -20,7 +20,7 @@ from config.settings import Settings, load_settings
 from tests.servers.http import call
 from tests.servers.process import LocalProcess, free_port, port_answers, wait_until
 from tests.servers.wechat import WeChatControl
-from tests.unit.wechat.doubles import MemoryTokens
+from tests.unit.wechat.doubles import MemoryShare, MemoryTokens
 from wechat.client import SubscribeMessage
 from wechat.errors import UserState, WeChatLied, WeChatTimeout, WeChatUnreachable
 from wechat.gateway import Gateway, open_gateway
@@ -88,6 +88,7 @@ class Place:
             command, log=folder / "sim.log", env=self.environment, cwd=folder
         )
         self.access_tokens = MemoryTokens()
+        self.shut_paths = MemoryShare()
         self.gateways: list[Gateway] = []
 
     def start(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from config.clock import now_ms
 from models.errors import Unauthenticated
 from models.sealing import derive_key
+from web.services.keyring import Keyring
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -57,13 +59,11 @@ class TokenSigner:
 
     def __init__(self, settings: Settings) -> None:
         self._tokens = settings.tokens
-        self._jwt_key = settings.secrets.jwt_key
+        self._keyring = Keyring(settings)
         self._refresh_key = derive_key(settings.secrets.data_key, "refresh-token")
-        header = {"alg": "HS256", "kid": settings.tokens.key_id, "typ": "JWT"}
-        self._header = _b64(_encoder.encode(header))
 
     def sign(self, grant: Grant) -> Tokens:
-        """Return the token pair of ``grant``: always the same one."""
+        """Return the token pair of ``grant``: the same one while one key signs."""
         return Tokens(
             access_token=self._access(grant).decode(),
             expires_in=self._tokens.access_s,
@@ -93,6 +93,7 @@ class TokenSigner:
 
     def _access(self, grant: Grant) -> bytes:
         issued_s = grant.issued_at // MS_PER_S
+        key = self._keyring.keys().signs
         claims = {
             "iss": self._tokens.issuer,
             "aud": self._tokens.audience,
@@ -106,8 +107,8 @@ class TokenSigner:
             "ep": grant.epoch,
             "app": grant.app_id,
         }
-        signed = self._header + b"." + _b64(_encoder.encode(claims))
-        return signed + b"." + _b64(hmac.digest(self._jwt_key, signed, "sha256"))
+        signed = _header(key.kid) + b"." + _b64(_encoder.encode(claims))
+        return signed + b"." + _b64(hmac.digest(key.secret, signed, "sha256"))
 
     def _refresh(self, grant: Grant) -> bytes:
         body = _b64(_encoder.encode(grant))
@@ -125,6 +126,11 @@ def token_id(session_id: str, generation: int) -> str:
 def generation_of(token_id_text: str) -> int:
     """Return the generation in a ``jti`` of ours."""
     return int(token_id_text.rpartition(".")[2])
+
+
+@lru_cache(maxsize=4)
+def _header(kid: str) -> bytes:
+    return _b64(_encoder.encode({"alg": "HS256", "kid": kid, "typ": "JWT"}))
 
 
 def _b64(raw: bytes) -> bytes:

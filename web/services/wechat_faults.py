@@ -13,9 +13,9 @@ from models.errors import (
     Upstream,
 )
 from wechat.errors import (
-    BreakerOpen,
     CodeInvalid,
     HighRisk,
+    PathClosed,
     PoolExhausted,
     RateDay,
     RateMinute,
@@ -31,7 +31,7 @@ RATE_DAY_WAIT_MS = 3_600_000
 
 def translated(error: WeChatError) -> KuaidaError:
     """Return the error of the public contract that stands for ``error``."""
-    if isinstance(error, BreakerOpen):
+    if isinstance(error, PathClosed):
         wait_ms = error.retry_after_ms
         return Upstream(reason="wechat_unavailable", retry_after_ms=wait_ms)
     if isinstance(error, RateMinute):

@@ -125,6 +125,9 @@ def test_flower_may_listen_elsewhere_when_that_is_meant(tmp_path):
     assert load(tmp_path, **changes).flower.allow_remote
 
 
-def test_a_pem_key_signs_too(tmp_path):
-    pem = "-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----"
-    assert load(tmp_path, JWT_KEY=pem).secrets.jwt_key == pem.encode()
+def test_the_second_key_is_held_to_the_same_rules(tmp_path):
+    sample = faults_of(tmp_path, JWT_KEY_PREVIOUS="00" * 32)
+    key = secrets.token_hex(32)
+    shared = faults_of(tmp_path, DATA_KEY=key, JWT_KEY_PREVIOUS=key)
+    assert any("JWT_KEY_PREVIOUS is a sample" in fault for fault in sample)
+    assert any("must differ" in fault for fault in shared)

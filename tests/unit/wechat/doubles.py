@@ -11,7 +11,8 @@ import orjson
 from config.clock import Deadline
 from models.errors import RedisUnavailable
 from wechat.access_token import AccessTokens
-from wechat.breaker import Breaker
+from wechat.breaker import Breaker, BreakerPolicy
+from wechat.breakers import Breakers
 from wechat.calls import Caller, CallLimits, Observer, Unobserved
 from wechat.client import App, BusyPolicy, WeChatClient
 from wechat.errors import WeChatError
@@ -20,6 +21,7 @@ from wechat.transport import Answer, Transport
 
 APP_ID = "wxdemo0000000001"
 SECRET = "s3cret-of-the-demo-app"
+LIMITS = CallLimits(5.0)
 POLICY = TokenPolicy(300.0, poll_s=0.001, wait_s=0.05, backoff_s=1.0)
 
 
@@ -75,6 +77,44 @@ class MemoryTokens:
         return self.forced[day]
 
 
+class MemoryShare:
+    """The share of breakers in memory, on a clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.due: dict[str, float] = {}
+        self.looks = 0
+        self.away = False
+
+    def _ask(self) -> None:
+        if self.away:
+            raise RedisUnavailable
+
+    def clock(self) -> float:
+        return self.now
+
+    def look(self) -> dict[str, float]:
+        self.looks += 1
+        self._ask()
+        return {path: max(0.0, due - self.now) for path, due in self.due.items()}
+
+    def shut(self, path: str, seconds: float) -> None:
+        self._ask()
+        self.due[path] = self.now + seconds
+
+    def take_probe(self, path: str, hold_s: float) -> float | None:
+        self._ask()
+        due = self.due.get(path)
+        if due is None or due > self.now:
+            return None if due is None else due - self.now
+        self.due[path] = self.now + hold_s
+        return 0
+
+    def open(self, path: str) -> None:
+        self._ask()
+        self.due.pop(path, None)
+
+
 @dataclass
 class Sent:
     """One request as a scripted transport saw it."""
@@ -122,13 +162,15 @@ def make_caller(
     *,
     failures: int = 100,
     observer: Observer | None = None,
+    limits: CallLimits = LIMITS,
 ) -> Caller:
     """Return a caller whose breakers open after ``failures``."""
+    share, policy = MemoryShare(), BreakerPolicy(failures, open_s=60, probe_s=60)
+    breakers = Breakers(
+        lambda path: Breaker(path, policy, share=share), share, look_s=60
+    )
     return Caller(
-        transport,
-        CallLimits(5.0),
-        new_breaker=lambda path: Breaker(path, failures=failures, open_s=60),
-        observer=observer or Unobserved(),
+        transport, limits, breakers=breakers, observer=observer or Unobserved()
     )
 
 

@@ -6,7 +6,13 @@ import pytest
 from prometheus_client import REGISTRY
 
 from models.errors import InvalidInput
-from tests.unit.wechat.doubles import MemoryTokens, ScriptedTransport, says, soon
+from tests.unit.wechat.doubles import (
+    MemoryShare,
+    MemoryTokens,
+    ScriptedTransport,
+    says,
+    soon,
+)
 from wechat.errors import CodeInvalid, WeChatLied
 from wechat.gateway import Gateway, open_gateway
 from wechat.simulator.__main__ import state_of
@@ -21,6 +27,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.access_tokens = MemoryTokens()
+        self.shut_paths = MemoryShare()
 
 
 def count(errcode: str) -> float:
@@ -70,6 +77,9 @@ def test_an_open_breaker_shows_in_the_gauge(settings) -> None:
 
     name = "kuaida_wechat_breaker_open"
     assert REGISTRY.get_sample_value(name, {"path": LOGIN}) == 1
+    opened = {"path": LOGIN, "cause": "found"}
+    name = "kuaida_wechat_breaker_opened_total"
+    assert (REGISTRY.get_sample_value(name, opened) or 0) >= 1
 
 
 def test_plain_http_to_wechat_itself_is_refused(make_settings) -> None:

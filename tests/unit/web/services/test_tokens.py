@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from config.clock import now_ms
 from models.errors import Unauthenticated
+from web.services.keyring import kid_of
 from web.services.tokens import (
     MAX_REFRESH_TOKEN,
     Grant,
@@ -68,7 +69,11 @@ def test_the_access_token_is_a_plain_jwt_with_our_claims(
     assert claims["app"] == "wx1"
     assert claims["jti"] == "se_1.3"
     assert claims["exp"] - claims["iat"] == tokens.expires_in == 900
-    assert jwt.get_unverified_header(tokens.access_token)["kid"] == "k1"
+    assert jwt.get_unverified_header(tokens.access_token) == {
+        "alg": "HS256",
+        "kid": kid_of(settings.secrets.jwt_key),
+        "typ": "JWT",
+    }
     assert tokens.refresh_in < tokens.expires_in
 
 

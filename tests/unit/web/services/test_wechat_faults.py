@@ -10,6 +10,7 @@ from web.services.wechat_faults import translated
 from wechat.errors import (
     ERRCODES,
     BreakerOpen,
+    PathFull,
     PoolExhausted,
     WeChatError,
     WeChatLied,
@@ -42,6 +43,7 @@ PATH = "/sns/jscode2session"
         (WeChatTimeout(PATH), Upstream, "wechat_timeout"),
         (PoolExhausted(PATH), Away, "overloaded"),
         (BreakerOpen(PATH, 1500), Upstream, "wechat_unavailable"),
+        (PathFull(PATH, 0.5), Upstream, "wechat_unavailable"),
     ],
     ids=lambda value: str(value)[:40],
 )
