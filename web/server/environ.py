@@ -5,6 +5,7 @@ RFC 9112 sections 2.2, 3.2, 6.3 and 11.2; see `web/server/requests.py` for parsi
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -23,6 +24,8 @@ _PLAIN_NAMES: Final = {
     b"content-type": "CONTENT_TYPE",
     b"content-length": "CONTENT_LENGTH",
 }
+# Without user names: no proxy sends them, and `good.cn@evil.cn` misleads.
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?#@]+)((?:[/?][^#]*)?)\Z")
 _CONTROL: Final = frozenset(range(32)) - {9} | {127}
 _CONTROL_BYTES: Final = bytes(sorted(_CONTROL))
 
@@ -32,26 +35,31 @@ def new_environ(base: dict[str, Any], request: Incoming) -> dict[str, Any]:
     environ = base.copy()
     environ["REQUEST_METHOD"] = request.method
     environ["SERVER_PROTOCOL"] = f"HTTP/{request.version}"
-    path, _, query = _origin_form(request.target).partition(b"?")
+    target, authority = _origin_form(request.target)
+    path, _, query = target.partition(b"?")
     if b"%" in path:
         path = unquote_to_bytes(path)
     environ["PATH_INFO"] = path.decode("latin-1")
     environ["QUERY_STRING"] = query.decode("latin-1")
     _add_fields(environ, request)
+    if authority:
+        # The target names the host; the field beside it counts no more (9112 3.2.2).
+        environ["HTTP_HOST"] = authority
     return environ
 
 
-def _origin_form(target: bytes) -> bytes:
+def _origin_form(target: bytes) -> tuple[bytes, str]:
+    """Return path and query, and the authority if the target names one."""
     if not target.isascii() or target.translate(None, _CONTROL_BYTES) != target:
         raise Refused("odd byte in the target")
     if target.startswith(b"/"):
-        return target
+        return target, ""
     # absolute-form: only a proxy sends it, but every server must accept it.
-    scheme, separator, rest = target.partition(b"://")
-    if separator and scheme.lower() in {b"http", b"https"}:
-        _, slash, path = rest.partition(b"/")
-        return slash + path if slash else b"/"
-    raise Refused("odd target")
+    absolute = _ABSOLUTE.match(target)
+    if absolute is None:
+        raise Refused("odd target")
+    authority, rest = absolute.groups()
+    return (rest if rest[:1] == b"/" else b"/" + rest), authority.decode("ascii")
 
 
 def _add_fields(environ: dict[str, Any], request: Incoming) -> None:
@@ -62,7 +70,8 @@ def _add_fields(environ: dict[str, Any], request: Incoming) -> None:
         if value.translate(None, _CONTROL_BYTES) != value:
             raise Refused("control byte in a field")
         key = _KEYS.get(name) or _key(name)
-        text = value.decode("latin-1").strip()
+        # Not every blank Python knows: a no-break space belongs to the value.
+        text = value.decode("latin-1").strip(" \t")
         if name in seen:
             text = f"{environ[key]},{text}"
         seen.add(name)

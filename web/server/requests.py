@@ -11,6 +11,10 @@ from typing import Final
 import httptools
 
 REFUSED_KEY: Final = "kuaida.refused"
+_VERSIONS: Final = frozenset({"1.0", "1.1"})
+# A body in chunks of one byte costs six bytes a byte. What costs more, by extensions
+# of chunks or endless trailers, is sent to keep us busy.
+_FRAMING_PER_BYTE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,9 @@ class Incoming:
     headed: bool = False
     complete: bool = False
     body: bytearray = field(default_factory=bytearray)
+    # Bytes of the body so far, and those around them that are none.
+    received: int = 0
+    framing: int = 0
 
 
 class RequestParser:
@@ -56,7 +63,9 @@ class RequestParser:
 
     def feed(self, data: bytes) -> None:
         """Take what arrived; raises `Refused`."""
-        waits_for_head = not self.requests or not self.requests[-1].headed
+        last = self.requests[-1] if self.requests else None
+        waits_for_head = last is None or not last.headed
+        received = last.received if last else 0
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserInvalidMethodError as error:
@@ -71,6 +80,14 @@ class RequestParser:
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.head:
                 raise Refused("head too large")
+        if last and not waits_for_head and not last.complete:
+            self._bound_framing(last, len(data) - (last.received - received))
+
+    def _bound_framing(self, request: Incoming, more: int) -> None:
+        request.framing += more
+        fair = self._limits.head + _FRAMING_PER_BYTE * request.received
+        if request.framing > fair:
+            raise Refused("more framing than body")
 
     def _stay(self, upgrade: Exception) -> None:
         """Ignore an offer to change the protocol (RFC 9110 7.8); no tunnels."""
@@ -111,12 +128,16 @@ class RequestParser:
         request = self.requests[-1]
         request.method = self._parser.get_method().decode("ascii")
         request.version = self._parser.get_http_version()
+        if request.version not in _VERSIONS:
+            raise Refused("another version")
         request.keeps_alive = self._parser.should_keep_alive()
         request.headed = True
 
     def on_body(self, part: bytes) -> None:
         """Take a piece of the body."""
-        self.requests[-1].body += part
+        request = self.requests[-1]
+        request.body += part
+        request.received += len(part)
 
     def on_message_complete(self) -> None:
         """Note the end of the body."""

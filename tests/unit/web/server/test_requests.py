@@ -92,6 +92,7 @@ def test_any_bytes_are_a_request_or_refused(data: bytes, cuts: list[int]) -> Non
         (b"//a//b", "//a//b", ""),
         (b"http://x/a?b", "/a", "b"),
         (b"HTTPS://x", "/", ""),
+        (b"http://x?q", "/", "q"),
         (b"/a%00b", "/a\x00b", ""),
         (b"/?", "/", ""),
     ],
@@ -141,6 +142,17 @@ REFUSED = {
     "authority": get(b"x:80"),
     "other scheme": get(b"ftp://x/"),
     "tunnel": b"CONNECT x:1 HTTP/1.1\r\n" + HOST + b"\r\n",
+    "user name in the target": get(b"http://x@y/"),
+    "nobody in the target": get(b"http:///a"),
+    "HTTP/0.9": b"GET /\r\n\r\n",
+    "HTTP/2": get(b"/", version=b"2.0"),
+    "HTTP/2, straight": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "HTTP/1.2": get(b"/", version=b"1.2"),
+    "bare line feeds": get(b"/").replace(b"\r\n", b"\n"),
+    "one bare line feed": get(b"/", b"A: b\nC: d"),
+    "bare line feed in chunks": b"POST / HTTP/1.1\r\n"
+    + HOST
+    + b"Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
     "long target": get(b"/" + b"a" * 4094),
     "many fields": get(b"/", *(b"a%d: b" % n for n in range(51))),
     "large field": get(b"/", b"a: " + b"b" * 4096),
@@ -187,6 +199,54 @@ def test_repeated_fields_of_lists_are_joined() -> None:
     environ = environ_of(get(b"/", b"X-Forwarded-For: 1", b"x-forwarded-for: 2"))
 
     assert environ["HTTP_X_FORWARDED_FOR"] == "1,2"
+
+
+def test_the_host_is_the_targets_if_it_names_one() -> None:
+    assert environ_of(get(b"http://evil.cn:81/a"))["HTTP_HOST"] == "evil.cn:81"
+    assert environ_of(get(b"/a"))["HTTP_HOST"] == "x"
+
+
+def test_a_value_keeps_blanks_that_are_none_of_the_protocols() -> None:
+    environ = environ_of(get(b"/", b"Authorization:\t Bearer a.b.c\xa0 "))
+
+    assert environ["HTTP_AUTHORIZATION"] == "Bearer a.b.c\xa0"
+
+
+CHUNKS = b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+def test_a_body_in_the_smallest_chunks_is_taken() -> None:
+    parser = RequestParser(LIMITS)
+    parser.feed(CHUNKS)
+    for _ in range(65_536):
+        parser.feed(b"1\r\nx\r\n")
+    parser.feed(b"0\r\n\r\n")
+
+    assert parser.requests[0].complete
+    assert len(parser.requests[0].body) == 65_536
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [
+        (b"0\r\n", b"A: b\r\n"),
+        (b"2\r\n{}\r\n0\r\nA: ", b"b" * 1000),
+        (b"2;a=", b"b" * 1000),
+        (b"", b"1;" + b"b" * 1000 + b"\r\nx\r\n"),
+    ],
+    ids=["trailers", "one trailer", "one extension", "extensions"],
+)
+def test_framing_without_end_is_refused(begin: bytes, again: bytes) -> None:
+    parser = RequestParser(LIMITS)
+    parser.feed(CHUNKS)
+    parser.feed(begin)
+
+    fed = 0
+    with pytest.raises(Refused, match="framing"):  # noqa: PT012 - which feed is not said
+        while fed < 200_000:
+            fed += len(again)
+            parser.feed(again)
+    assert fed < 70_000
 
 
 def test_a_trailer_never_passes_for_a_field_of_the_head() -> None:
