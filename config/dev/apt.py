@@ -1,8 +1,8 @@
 """Install Debian packages where that is allowed; standard library only.
 
 `python3 -m config.dev.apt NAME…` installs the named programs' packages if a program
-is missing. Used by `make test` and `make drill` (Redis, MariaDB, faketime, promtool)
-and by `make bench` (wrk).
+is missing. Used by `make test` and `make drill` (Redis, MariaDB, faketime, promtool,
+nginx) and by `make bench` (wrk).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ PACKAGES = {
     "mariadbd": "mariadb-server",
     "faketime": "faketime",
     "promtool": "prometheus",
+    "nginx": "nginx-light",
     "wrk": "wrk",
 }
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")
