@@ -135,6 +135,33 @@ def test_nobody_escapes_a_limit_by_telling_another_address(
     assert answers[-1].echo["reason"] == "rate_limited"
 
 
+ONE_PLACE = {
+    "a /64": [
+        *("2001:db8:7:1::1", "2001:db8:7:1:ffff::2", "2001:DB8:7:1:9:9:9:9"),
+        "[2001:db8:7:1::3]:4711",
+    ],
+    "an IPv4": ["192.0.2.44", "::ffff:192.0.2.44", "192.0.2.44:4711", " 192.0.2.44"],
+    "lies on the left": [f"9.9.9.{n}, 192.0.2.45" for n in range(4)],
+}
+
+
+@pytest.mark.parametrize("places", ONE_PLACE.values(), ids=ONE_PLACE)
+def test_one_place_is_one_bucket_however_it_is_written(
+    stack: Stack, places: list[str]
+) -> None:
+    phone = Phone(stack)
+    assert phone.login().status == 200
+
+    def rename(place: str) -> int:
+        # The test plays the proxy: its address is the one believed.
+        head = {"Host": HOST, "X-Forwarded-For": place}
+        how = {"token": phone.data["access_token"], "body": {"nickname": "x"}}
+        return phone.api("PATCH", "/me", headers=head, **how).status
+
+    assert [rename(place) for place in places] == [200, 200, 429, 429]
+    assert rename(places[0].replace("7:1:", "7:2:").replace(".4", ".5")) == 200
+
+
 def test_the_internal_listener_is_out_of_reach(front: Front) -> None:
     for path in ("/metrics", "/readyz", "/docs/", "/admin/v1/queues", "/openapi.json"):
         assert ask(front, path).status == 404
