@@ -18,6 +18,7 @@ _ID = re.compile(r"[!-~]{1,64}")
 _SESSION_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
 _COUNTRY = re.compile(r"[0-9]{1,5}")
 _DIGITS = re.compile(r"[0-9]{1,20}")
+HIGHEST_RANK = 4
 _PHONE = re.compile(r"[0-9+\- ]{3,32}")
 
 
@@ -82,6 +83,18 @@ def read_phone(found: Mapping[str, Any], path: str, app_id: str) -> PhoneNumber:
     if not isinstance(number, str) or not _PHONE.fullmatch(number):
         raise WeChatLied(path, "bad purePhoneNumber")
     return PhoneNumber(country, number)
+
+
+def read_risk_rank(found: Mapping[str, Any], path: str) -> int:
+    """Return the rank of a risk answer, 0 to 4."""
+    rank = found.get("risk_rank")
+    if (
+        isinstance(rank, int)
+        and not isinstance(rank, bool)
+        and 0 <= rank <= HIGHEST_RANK
+    ):
+        return rank
+    raise WeChatLied(path, "bad or missing risk_rank")
 
 
 def read_message_id(found: Mapping[str, Any]) -> str | None:

@@ -17,6 +17,7 @@ from wechat.answers import (
     WeChatSession,
     read_message_id,
     read_phone,
+    read_risk_rank,
     read_session,
     read_session_key,
 )
@@ -29,6 +30,10 @@ CHECK_SESSION: Final = "/wxa/checksession"
 RESET_SESSION: Final = "/wxa/resetusersessionkey"
 PHONE_NUMBER: Final = "/wxa/business/getuserphonenumber"
 SEND_SUBSCRIBE: Final = "/cgi-bin/message/subscribe/send"
+RISK_RANK: Final = "/wxa/getuserriskrank"
+# What the answer is wanted for: somebody who signs up, or who abuses what we offer.
+SIGN_UP: Final = 0
+ABUSE: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,19 @@ class SubscribeMessage:
         if self.page is not None:
             body["page"] = self.page
         return body
+
+
+@dataclass(frozen=True, slots=True)
+class RiskQuestion:
+    """Whom WeChat is asked about; ``trial`` is not counted as a real question.
+
+    ``client_ip`` is the user's own address, and nothing else of the user is told.
+    """
+
+    openid: str = field(repr=False)
+    client_ip: str = field(repr=False)
+    scene: int = ABUSE
+    trial: bool = False
 
 
 class WeChatClient:
@@ -138,6 +156,21 @@ class WeChatClient:
         body = {"code": code, "openid": openid}
         found = self._post(PHONE_NUMBER, body, deadline)
         return read_phone(found, PHONE_NUMBER, self._app.app_id)
+
+    def risk_rank(self, question: RiskQuestion, *, deadline: Deadline) -> int:
+        """Return WeChat's opinion of a user, 0 (nothing known) to 4 (block).
+
+        Raises UserState (61010) for a user who has not opened the mini-program within
+        two hours, ConfigError (48001) where the account has not applied for the call.
+        """
+        body = {
+            "appid": self._app.app_id,
+            "openid": question.openid,
+            "scene": question.scene,
+            "client_ip": question.client_ip,
+            "is_test": question.trial,
+        }
+        return read_risk_rank(self._post(RISK_RANK, body, deadline), RISK_RANK)
 
     def send_subscribe_message(
         self, message: SubscribeMessage, *, deadline: Deadline

@@ -11,7 +11,7 @@ WeChatError                     path, errcode, retry class, `sent`
 |   +-- BreakerOpen             this path failed too often
 |   +-- PathFull                too many calls of this path are in flight
 +-- WeChatRefused               a well-formed answer with an errcode (any unknown one)
-    +-- WeChatBusy              -1
+    +-- WeChatBusy              -1, 61080
     +-- CodeInvalid             40029, 40163
     +-- SessionKeyStale         87007, 87008, 87009
     +-- HighRisk                40226
@@ -128,7 +128,7 @@ class WeChatRefused(WeChatError):
 
 
 class WeChatBusy(WeChatRefused):
-    """-1: WeChat says it did nothing and may be asked again."""
+    """-1, 61080: WeChat says it did nothing and may be asked again."""
 
     retry = Retry.TRANSIENT
 
@@ -197,11 +197,12 @@ ERRCODES: Final[dict[int, type[WeChatRefused]]] = {
     40226: HighRisk,
     **dict.fromkeys((40001, 40014, 42001), TokenStale),
     43108: SameMoment,
-    **dict.fromkeys((45011, 44990, 44991), RateMinute),
-    **dict.fromkeys((45009, 44993), RateDay),
+    **dict.fromkeys((45011, 44990, 44991, 61081), RateMinute),
+    **dict.fromkeys((45009, 44993, 9410009), RateDay),
+    61080: WeChatBusy,
     **dict.fromkeys((40003, 43101, 43104, 45015, 45047, 61010), UserState),
-    **dict.fromkeys((40002, 40013, 40037, 40097, 40125, 40164, 40243), ConfigError),
-    **dict.fromkeys((41001, 41002, 41004, 41008, 41030), ConfigError),
+    **dict.fromkeys((40002, 40013, 40037, 40097, 40125, 40129, 40164), ConfigError),
+    **dict.fromkeys((40243, 41001, 41002, 41004, 41008, 41030), ConfigError),
     **dict.fromkeys((43001, 43002, 43107, 44002, 45168), ConfigError),
     **dict.fromkeys((47001, 47002, 47003, 40033, 48001, 48004), ConfigError),
     **dict.fromkeys((50002, 50004, 50007, 89503, 89506, 89507), ConfigError),

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 import orjson
 
 from config.clock import now_ms
-from wechat.simulator import session_api, subscribe_api, token_api
+from wechat.simulator import risk_api, session_api, subscribe_api, token_api
 from wechat.simulator.faults import Fault
 from wechat.simulator.state import Delivery, SimState
 from wechat.simulator.tokens import check_token
@@ -41,6 +41,7 @@ _WITH_TOKEN: Final[dict[str, Guarded]] = {
     "/wxa/checksession": lambda s, r, _app: session_api.check_session(s, r),
     "/wxa/resetusersessionkey": lambda s, r, _app: session_api.reset_session(s, r),
     "/wxa/business/getuserphonenumber": session_api.phone_number,
+    "/wxa/getuserriskrank": risk_api.risk_rank,
     SEND: subscribe_api.send,
     "/wxaapi/newtmpl/gettemplate": subscribe_api.list_templates,
 }

@@ -58,6 +58,7 @@ def _take(state: SimState, code: str, kind: str, app_id: str) -> SimCode:
         if hits > state.rules.logins_per_minute:
             raise Refused(45011, "api minute-quota reach limit")
     found.used = True
+    state.users[found.openid].opened_ms = state.now()
     return found
 
 

@@ -48,6 +48,7 @@ class SimUser:
     session_key: str | None = None
     session_ends_ms: int = 0
     next_session_key: str | None = None
+    opened_ms: int = 0
     grants: dict[str, int] = field(default_factory=dict)
     long_term: set[str] = field(default_factory=set)
 
