@@ -21,6 +21,7 @@ from config.process_settings import (
     LogSettings,
     RunnerSettings,
 )
+from config.risk_settings import RiskSettings
 from config.secrets import SecretSettings
 from config.store_settings import DatabaseSettings, RedisSettings
 from config.token_settings import TokenSettings
@@ -45,6 +46,7 @@ class Settings(BaseModel):
     tokens: TokenSettings
     limits: LimitSettings
     transport: TransportSettings
+    risk: RiskSettings
     http: HttpSettings
     events: EventSettings
     journal: JournalSettings

@@ -1,0 +1,96 @@
+"""What is odd about behaviour: pure rules over figures, each with its evidence.
+
+The figures come from `models/stores/behaviour.py` and `models/login_figures.py`;
+`models/risk_policy.py` says what follows from the findings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from config.risk_settings import RiskRule, RiskSettings
+
+Evidence = dict[str, float]
+# A rhythm is one of a machine only where it repeats itself, too.
+BUSIEST_SHARE = 0.5
+# Who follows old links meets `not_found` now and then; who guesses, mostly.
+MISSED_SHARE = 1 / 3
+
+
+class Behaviour(NamedTuple):
+    """What one user or device did in the window; every figure fades with time.
+
+    ``variation`` is that of the intervals between requests, as a share of their mean;
+    ``busiest`` the share of the route that was asked most; ``hops`` are requests from
+    another device (of a device: by another user) than the one before.
+    """
+
+    requests: float = 0.0
+    gaps: float = 0.0
+    mean_gap_s: float = 0.0
+    variation: float = 0.0
+    misses: float = 0.0
+    hops: float = 0.0
+    busiest: float = 0.0
+
+
+class Finding(NamedTuple):
+    """A rule that applies: what it weighs, and the figures that made it apply."""
+
+    rule: str
+    score: int
+    evidence: Evidence
+
+
+def judge_user(seen: Behaviour, rules: RiskSettings) -> list[Finding]:
+    """Return what is odd about a user's requests."""
+    return [*_rhythm(seen, rules), *_scan(seen, rules.scan), *_hops(seen, rules.hops)]
+
+
+def judge_device(seen: Behaviour, rules: RiskSettings) -> list[Finding]:
+    """Return what is odd about a device's requests, whoever made them."""
+    return [*_rhythm(seen, rules), *_scan(seen, rules.scan)]
+
+
+def judge_count(name: str, count: int, rule: RiskRule) -> list[Finding]:
+    """Return the finding of a plain count: users of a device, devices of a user."""
+    return list(_reached(name, count, rule, {"count": count}))
+
+
+def _rhythm(seen: Behaviour, rules: RiskSettings) -> Iterator[Finding]:
+    rule = rules.regular
+    regular = seen.gaps >= rules.busy and seen.variation < rule.limit
+    if rule.score and regular and seen.busiest >= BUSIEST_SHARE:
+        evidence = {
+            "variation": round(seen.variation, 3),
+            "mean_gap_s": round(seen.mean_gap_s, 3),
+            "gaps": round(seen.gaps, 1),
+            "busiest_share": round(seen.busiest, 2),
+        }
+        yield Finding("regular", rule.score, evidence)
+    figures = {"requests": round(seen.requests, 1), "window_s": float(rules.window_s)}
+    yield from _reached("fast", seen.requests, rules.fast, figures)
+
+
+def _scan(seen: Behaviour, rule: RiskRule) -> Iterator[Finding]:
+    if seen.misses >= seen.requests * MISSED_SHARE:
+        figures = {
+            "not_found": round(seen.misses, 1),
+            "requests": round(seen.requests, 1),
+        }
+        yield from _reached("scan", seen.misses, rule, figures)
+
+
+def _hops(seen: Behaviour, rule: RiskRule) -> Iterator[Finding]:
+    figures = {"changes": round(seen.hops, 1), "requests": round(seen.requests, 1)}
+    yield from _reached("hops", seen.hops, rule, figures)
+
+
+def _reached(
+    name: str, figure: float, rule: RiskRule, evidence: Evidence
+) -> Iterator[Finding]:
+    if rule.score and figure >= rule.limit:
+        yield Finding(name, rule.score, {**evidence, "limit": rule.limit})
