@@ -115,7 +115,14 @@ class LimitSettings(SettingGroup):
     login_failures: Annotated[Failures, BeforeValidator(parse_failures)] = Field(
         Failures(5, 300),
         alias="LOGIN_FAILURES",
-        description="<failures>/<seconds>: refused logins that lock IP and device out.",
+        description="<failures>/<seconds>: refused logins that lock IP and device out for "
+        "so long; they fade evenly within that time, success forgives none of them.",
+    )
+    dry_run: bool = Field(
+        default=False,
+        alias="RATE_LIMITS_DRY_RUN",
+        description="Count and report whom limits and lock-outs would refuse, and "
+        "refuse nobody: for trying new numbers on real traffic.",
     )
 
     @property

@@ -76,6 +76,19 @@ LOGINS: Final = Counter("kuaida_logins", "Login attempts by outcome.", ("outcome
 RATE_LIMITED: Final = Counter(
     "kuaida_rate_limited", "Requests refused by a limit.", ("limit",)
 )
+RATE_LIMIT_WOULD_REFUSE: Final = Counter(
+    "kuaida_rate_limit_would_refuse",
+    "Requests that a limit would have refused, in a dry run.",
+    ("limit",),
+)
+LOCK_OUTS: Final = Counter(
+    "kuaida_lock_outs", "Devices behind an address locked after failed logins."
+)
+LIMITED_LOCALLY: Final = Counter(
+    "kuaida_limited_locally",
+    "Requests counted by their process alone, because Redis was away.",
+    ("outcome",),
+)
 BACKLOG_REFUSED: Final = Counter(
     "kuaida_backlog_refused", "Work refused because its lane is full.", ("lane",)
 )

@@ -5,7 +5,8 @@ KuaidaError
 +-- LoginCodeInvalid        login_code_invalid
 +-- Unauthenticated         token_missing, token_invalid, token_expired,
 |                           session_revoked, refresh_reused
-+-- Forbidden               forbidden, user_banned, high_risk_user
++-- Forbidden               forbidden, user_banned, high_risk_user,
+|                           verification_required
 +-- NotFound                not_found
 +-- Conflict                conflict, state_forbids, session_key_stale
 +-- KeyReused               idempotency_key_reused
@@ -19,6 +20,10 @@ KuaidaError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.quota import Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +110,23 @@ class KeyReused(KuaidaError):
 
 
 class Limited(KuaidaError):
-    """Too many requests, or locked out after failures; wait ``retry_after_ms``."""
+    """Too many requests, or locked out after failures; wait ``retry_after_ms``.
+
+    ``quota`` is that of the limit that refused, None for a lock-out.
+    """
 
     reason = "rate_limited"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        reason: str | None = None,
+        retry_after_ms: int | None = None,
+        quota: Quota | None = None,
+    ) -> None:
+        super().__init__(detail, reason=reason, retry_after_ms=retry_after_ms)
+        self.quota = quota
 
 
 class Upstream(KuaidaError):

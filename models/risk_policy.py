@@ -6,7 +6,7 @@ Pure: `tasks/risk.py` decides with it, the internal listener explains with it.
 from __future__ import annotations
 
 from math import log2
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from config.risk_settings import MEASURES
 
@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from config.risk_settings import RiskSettings
+    from models.standings import Action
 
 MS_PER_S = 1000
-
-RiskAction = Literal["allow", "slow", "verify", "block"]
 
 
 class Weighed(NamedTuple):
@@ -31,7 +30,7 @@ class Weighed(NamedTuple):
     ends_at: int
     rank: int | None = None
     rank_at: int | None = None
-    override: RiskAction | None = None
+    override: Action | None = None
 
 
 class Decision(NamedTuple):
@@ -41,7 +40,7 @@ class Decision(NamedTuple):
     fresh, ``score`` both together.
     """
 
-    action: RiskAction = "allow"
+    action: Action = "allow"
     until: int | None = None
     score: float = 0.0
     local: float = 0.0
@@ -71,7 +70,7 @@ def decide(marks: Iterable[Weighed], policy: RiskSettings, now: int) -> Decision
     return Decision(action, min(ends), local + added, local, rank)
 
 
-def action_for(score: float, policy: RiskSettings) -> RiskAction:
+def action_for(score: float, policy: RiskSettings) -> Action:
     """Return the hardest measure that ``score`` reaches."""
     reached = [m for m in MEASURES if score >= policy.actions.get(m, score + 1)]
     return reached[-1] if reached else "allow"

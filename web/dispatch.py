@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import g, request
 
 from config.logging import get_logger
-from models.errors import Forbidden, RedisUnavailable, Unauthenticated
-from models.stores.admission import Admission
-from models.stores.admission import Caller as LimitCaller
+from web.admit import Admitter
 from web.answers import REST, wants_lines
 from web.errors import refusal_of
 from web.idempotency import VARIABLE, answer_once, read_once
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from web.visit import Visit
 
 _log: Final = get_logger("web.dispatch")
-# Redis is away: this process counts alone, and SQL must be asked for the session.
-UNKNOWN: Final = Admission(session="unknown")
 
 
 class Dispatcher:
@@ -57,6 +53,7 @@ class Dispatcher:
         self._http = http
         self._tokens = tokens
         self._services = services
+        self._door = Admitter(services)
 
     def register(self, app: Flask, routes: Iterable[Route]) -> None:
         """Add ``routes`` to ``app``; OPTIONS is not answered, we need no CORS."""
@@ -70,7 +67,7 @@ class Dispatcher:
             )
 
     def _view(self, route: Route) -> Callable[..., Answer]:
-        spec, handler = route.spec, route.handler
+        spec, handler = route.spec, self._door.counting_misses(route)
         identifies = spec.auth is Auth.USER
         admits = spec.limit in {Limit.READ, Limit.WRITE}
         keep_s = self._http.idempotency_key_s
@@ -81,7 +78,7 @@ class Dispatcher:
             visit.route = route.path
             identity = self._identify(environ, visit) if identifies else None
             if admits:
-                self._admit(spec.limit, visit, identity)
+                self._door.admit(route, visit, identity)
             arguments, body = self._arguments(route, environ)
             call = Call(visit, _caller(visit), self._services, identity)
             if spec.line is not None:
@@ -102,28 +99,6 @@ class Dispatcher:
         visit.user_id, visit.app_id = claims.user_id, claims.app_id
         g.claims = claims
         return claims
-
-    def _admit(self, limit: Limit, visit: Visit, identity: Claims | None) -> None:
-        services = self._services()
-        asked = LimitCaller(visit.ip, visit.user_id, visit.device_id, visit.app_id)
-        session_id = identity.session_id if identity else ""
-        epoch = identity.epoch if identity else 0
-        try:
-            admitted = services.admission.admit_request(
-                limit.value, asked, session_id=session_id, epoch=epoch
-            )
-        except RedisUnavailable:
-            services.local_buckets.admit(limit.value, asked)
-            admitted = UNKNOWN
-        _tell_limit(visit, admitted)
-        state = admitted.session
-        if identity is None or state == "live":
-            return
-        if state == "banned":
-            raise Forbidden(reason="user_banned")
-        if state == "revoked":
-            raise Unauthenticated(reason="session_revoked")
-        services.sessions.confirm(identity)
 
     def _arguments(
         self, route: Route, environ: dict[str, Any]
@@ -181,12 +156,6 @@ def _told(visit: Visit, made: object) -> Answer:
 
 
 def _caller(visit: Visit) -> Caller:
-    return Caller(visit.ip, visit.device_id, visit.request_id, visit.deadline)
-
-
-def _tell_limit(visit: Visit, admitted: Admission) -> None:
-    if admitted.limit is None:
-        return
-    visit.headers.append(("RateLimit-Limit", str(admitted.limit)))
-    visit.headers.append(("RateLimit-Remaining", str(admitted.remaining)))
-    visit.headers.append(("RateLimit-Reset", str(admitted.reset_s)))
+    return Caller(
+        visit.ip, visit.device_id, visit.request_id, visit.deadline, visit.show_quota
+    )

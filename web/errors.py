@@ -61,8 +61,15 @@ PROBLEMS: Final[dict[str, Problem]] = {
         403,
         40303,
         "none",
-        "微信判定账号存在风险",
-        "WeChat refuses this account as risky",
+        "账号存在风险",
+        "This account is refused as risky",
+    ),
+    "verification_required": Problem(
+        403,
+        40304,
+        "bind_phone",
+        "请先绑定手机号",
+        "Bind a phone number before you go on",
     ),
     "not_found": Problem(404, 40401, "none", "内容不存在", "There is nothing here"),
     "method_not_allowed": Problem(

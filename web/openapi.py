@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 REF: Final = "#/components/schemas/{name}"
 Json = dict[str, Any]
 _PATH_VARIABLE: Final = re.compile(r"<(?:\w+:)?(\w+)>")
+_LIMIT_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _ALWAYS: Final = ("validation_failed", "internal", "unavailable")
 _BODY_REASONS: Final = (
     "invalid_json",
@@ -102,6 +103,10 @@ def reasons_of(route: Route) -> list[str]:
     reasons.update(_TOKEN_REASONS[spec.auth])
     if spec.limit is not Limit.NONE:
         reasons.add("rate_limited")
+    if spec.auth is Auth.USER:
+        reasons.add("high_risk_user")
+        if spec.limit is Limit.WRITE and not spec.unverified:
+            reasons.add("verification_required")
     if spec.idempotent:
         reasons.add("idempotency_key_reused")
     return [reason for reason in PROBLEMS if reason in reasons]
@@ -221,7 +226,11 @@ def _failure(reasons: list[str]) -> Json:
     told = {"type": "object", "properties": {"reason": {"enum": reasons}}}
     schema = {"allOf": [{"$ref": REF.format(name="Failure")}, told]}
     waits = any(PROBLEMS[reason].action == "wait" for reason in reasons)
-    names = ("X-Request-Id", "Retry-After") if waits else ("X-Request-Id",)
+    names = ["X-Request-Id"]
+    if waits:
+        names.append("Retry-After")
+    if "rate_limited" in reasons:
+        names += _LIMIT_HEADERS
     return {
         "description": ", ".join(reasons),
         "headers": _headers(*names),
@@ -230,9 +239,9 @@ def _failure(reasons: list[str]) -> Json:
 
 
 def _limit_headers(route: Route) -> tuple[str, ...]:
-    if route.spec.limit in {Limit.NONE, Limit.SERVICE}:
+    if route.spec.limit is Limit.NONE:
         return ()
-    return ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+    return _LIMIT_HEADERS
 
 
 def _replay_headers(route: Route) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class Spec:
     ``reasons`` names the refusals of its service; those of validation, tokens and
     limits follow from the other fields. ``idempotent`` routes keep their answer under
     an Idempotency-Key: hand ``call.once`` to the transaction that has the effect.
+    ``unverified`` writes stay open to users who must bind a phone first.
     ``line`` is the shape of one line where clients may ask for a stream of lines
     instead of one answer. ``file`` is the content type of a route that answers with a
     `File`, bare; ``answer`` is then the shape of its content.
@@ -78,6 +79,7 @@ class Spec:
     limit: Limit = Limit.READ
     body_limit: int | None = None
     idempotent: bool = False
+    unverified: bool = False
     file: str = ""
     reasons: tuple[str, ...] = ()
     description: str = ""
@@ -106,6 +108,13 @@ class Route:
     def body(self) -> type[msgspec.Struct] | None:
         """The shape of a body sent here; None where none is looked at."""
         return self.spec.body or (None if self.method == "GET" else NoBody)
+
+    @property
+    def waits(self) -> bool:
+        """Whether clients may wait here: then their rhythm is ours, not theirs."""
+        query = self.spec.query
+        wishes = () if query is None else query.__struct_fields__
+        return self.spec.line is not None or "wait_ms" in wishes
 
     @property
     def needs_body(self) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from config.clock import Deadline
+    from models.quota import Quota
 
 ENVIRON_KEY = "kuaida.visit"
 UNMATCHED = "unmatched"
@@ -41,6 +42,18 @@ class Visit:
     streams: bool = False
     content_policy: str = DATA_ONLY
     headers: list[tuple[str, str]] = field(default_factory=list)
+
+    def show_quota(self, quota: Quota | None) -> None:
+        """Have the answer tell what the limits leave; the last word counts."""
+        if quota is None:
+            return
+        others = [pair for pair in self.headers if not pair[0].startswith("RateLimit-")]
+        self.headers = [
+            *others,
+            ("RateLimit-Limit", str(quota.limit)),
+            ("RateLimit-Remaining", str(quota.remaining)),
+            ("RateLimit-Reset", str(quota.reset_s)),
+        ]
 
 
 def visit_of(environ: dict[str, Any]) -> Visit:

@@ -7,14 +7,18 @@ Redis away: every method raises `RedisUnavailable`; the callers in `web` then us
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from config.metrics import RATE_LIMITED
+from config.metrics import LOCK_OUTS, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
+from models.quota import Quota
+from models.stores.behaviour import NO_STEP, FigureArguments, Step
+from models.stores.keys import REFUSED_LIFE_S, REFUSED_MOST
 from models.stores.scripts import load_script
 
 if TYPE_CHECKING:
     from config.limit_settings import LimitSettings
+    from config.risk_settings import RiskSettings
     from models.standings import Action
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
@@ -22,22 +26,22 @@ if TYPE_CHECKING:
 ADMIT_REQUEST = load_script("admit_request")
 ADMIT_LOGIN = load_script("admit_login")
 RECORD_FAILURE = load_script("record_failure")
+LOCK_OUT = "login.failures"
+TALLY = (REFUSED_LIFE_S * 1000, REFUSED_MOST)
 
 SessionState = Literal["live", "banned", "revoked", "unknown", ""]
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An admitted request: its session's state and the limit nearest to its end.
+    """An admitted request: its session's state, its user's action, what is left.
 
-    ``limit`` is None when no limit applies; ``reset_s`` is until the bucket is full.
+    ``quota`` is None when no limit applies.
     """
 
     session: SessionState = ""
     action: Action = "allow"
-    limit: int | None = None
-    remaining: int = 0
-    reset_s: int = 0
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class Flight:
 
     verdict: Literal["lead", "join", "known"]
     record: bytes = b""
+    quota: Quota | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +81,33 @@ class FailedExchange:
     counts: bool
 
 
+class Buckets(NamedTuple):
+    """The buckets of one caller: their rules, keys, and bursts and refills in turn."""
+
+    rules: list[str]
+    keys: list[str]
+    amounts: list[float]
+
+    def number_of(self, rule: str) -> int:
+        """Return the number of a rule's bucket as the scripts count, 0 for none."""
+        return self.rules.index(rule) + 1 if rule in self.rules else 0
+
+
 class AdmissionStore:
     """The door of every request, shared by all processes."""
 
     def __init__(
-        self, redis: SharedPipeline, keys: Keys, limits: LimitSettings
+        self,
+        redis: SharedPipeline,
+        keys: Keys,
+        limits: LimitSettings,
+        risk: RiskSettings,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._limits = limits
+        self._risk = risk
+        self._figures = FigureArguments(keys, risk, on=limits.enabled and risk.enabled)
 
     def admit_request(
         self,
@@ -93,29 +116,36 @@ class AdmissionStore:
         *,
         session_id: str = "",
         epoch: int = 0,
+        step: Step = NO_STEP,
     ) -> Admission:
         """Take one token from each bucket that applies and look at the session.
 
-        ``epoch`` is the token's: below the user's, the session is revoked.
-
-        Raises `Limited` with the wait; nothing is taken then.
+        ``epoch`` is the token's: below the user's, the session is revoked. ``step``
+        is what the request adds to the figures of behaviour. Raises `Limited` with
+        the wait; nothing is taken then.
         """
-        rules, keys, amounts = self._buckets(limit_class, caller)
-        reply = self._redis.run(
+        buckets, keys = self._buckets(limit_class, caller), self._keys
+        own = buckets.number_of(f"{limit_class}.user")
+        user = caller.user if session_id else ""
+        refused, retry_ms, burst, remaining, reset_ms, state, action = self._redis.run(
             ADMIT_REQUEST,
-            [self._keys.session(session_id), self._keys.standing(caller.user), *keys],
-            [caller.user if session_id else "", epoch, *amounts],
+            [
+                keys.session(session_id),
+                keys.standing(caller.user),
+                keys.refused,
+                *self._figures.keys(caller.user, caller.device),
+                *buckets.keys,
+            ],
+            [
+                *(user, epoch, *TALLY, own, self._risk.slow_share),
+                *self._figures.arguments(caller.user, caller.device, step),
+                *buckets.amounts,
+            ],
         )
-        refused, retry_ms, burst, remaining, reset_ms, state, action = reply
+        quota = _quota(burst, remaining, reset_ms)
         if refused:
-            raise _limited(rules[refused - 1], retry_ms)
-        return Admission(
-            state.decode(),
-            action.decode() or "allow",
-            None if burst < 0 else int(burst),
-            remaining,
-            -(-reset_ms // 1000),
-        )
+            self._refuse(buckets.rules[refused - 1], retry_ms, quota)
+        return Admission(state.decode(), action.decode() or "allow", quota)
 
     def admit_login(
         self, caller: Caller, code_key: str, *, mark: str, flight_ms: int
@@ -125,58 +155,69 @@ class AdmissionStore:
         ``mark`` names this caller's flight. Raises `Limited`, reason
         ``rate_limited`` or ``locked_out``.
         """
-        rules, keys, amounts = self._buckets("login", caller)
-        allowed = self._limits.login_failures.count if self._limits.enabled else 0
-        verdict, detail, retry_ms = self._redis.run(
+        buckets, keys, limits = self._buckets("login", caller), self._keys, self._limits
+        own = buckets.number_of("login.device")
+        lock = keys.locked(caller.ip, caller.device)
+        verdict, found, refused, retry_ms, *left = self._redis.run(
             ADMIT_LOGIN,
-            [self._failures(caller), code_key, *keys],
-            [allowed, mark, flight_ms, *amounts],
+            [lock, code_key, keys.watched(caller.device), keys.refused, *buckets.keys],
+            [
+                *(int(limits.enabled), mark, flight_ms, int(limits.dry_run), *TALLY),
+                *(own, self._risk.watched_share, *buckets.amounts),
+            ],
         )
-        if verdict == b"locked":
-            RATE_LIMITED.labels("login.failures").inc()
-            raise Limited(
-                "too many failures", reason="locked_out", retry_after_ms=retry_ms
-            )
-        if verdict == b"limited":
-            raise _limited(rules[detail - 1], retry_ms)
-        return Flight(verdict.decode(), detail)
+        quota = _quota(*left)
+        if refused:
+            rule = LOCK_OUT if refused < 0 else buckets.rules[refused - 1]
+            self._refuse(rule, retry_ms, quota)
+        return Flight(verdict.decode(), found, quota)
 
     def record_failure(
         self, caller: Caller, code_key: str, failure: FailedExchange
     ) -> None:
         """Leave the failure for those who joined, and count it if it counts."""
-        lock_ms = self._limits.login_failures.lock_s * 1000
+        rule, keys = self._limits.login_failures, self._keys
         counts = failure.counts and self._limits.enabled
-        self._redis.run(
+        subject = caller.ip, caller.device
+        locked = self._redis.run(
             RECORD_FAILURE,
-            [code_key, self._failures(caller)],
-            [failure.mark, failure.record, failure.life_ms, lock_ms if counts else 0],
+            [code_key, keys.failures(*subject), keys.locked(*subject)],
+            [
+                *(failure.mark, failure.record, failure.life_ms),
+                *(rule.count if counts else 0, rule.lock_s * 1000),
+            ],
         )
+        if locked:
+            LOCK_OUTS.inc()
 
     def find_record(self, code_key: str) -> bytes | None:
         """Return what stands under the code: a flight mark, a record, or None."""
         found = self._redis.execute("GET", code_key)
         return None if found is None else bytes(found)
 
-    def _failures(self, caller: Caller) -> str:
-        return self._keys.failures(caller.ip, caller.device)
+    def _refuse(self, rule: str, retry_ms: int, quota: Quota | None) -> None:
+        """Raise `Limited`, or only count what would have been refused."""
+        if self._limits.dry_run:
+            RATE_LIMIT_WOULD_REFUSE.labels(rule).inc()
+            return
+        RATE_LIMITED.labels(rule).inc()
+        if rule == LOCK_OUT:
+            raise Limited(
+                "too many failures", reason="locked_out", retry_after_ms=retry_ms
+            )
+        raise Limited(f"limit {rule}", retry_after_ms=retry_ms, quota=quota)
 
-    def _buckets(
-        self, limit_class: str, caller: Caller
-    ) -> tuple[list[str], list[str], list[float]]:
-        names: list[str] = []
-        keys: list[str] = []
-        amounts: list[float] = []
+    def _buckets(self, limit_class: str, caller: Caller) -> Buckets:
+        buckets = Buckets([], [], [])
         rules = self._limits.rules if self._limits.enabled else {}
         for dimension, subject in caller.subjects():
             rule = rules.get(f"{limit_class}.{dimension}")
             if rule is not None:
-                names.append(f"{limit_class}.{dimension}")
-                keys.append(self._keys.bucket(names[-1], subject))
-                amounts += (rule.burst, rule.refill_per_s)
-        return names, keys, amounts
+                buckets.rules.append(f"{limit_class}.{dimension}")
+                buckets.keys.append(self._keys.bucket(buckets.rules[-1], subject))
+                buckets.amounts.extend((rule.burst, rule.refill_per_s))
+        return buckets
 
 
-def _limited(rule: str, retry_ms: int) -> Limited:
-    RATE_LIMITED.labels(rule).inc()
-    return Limited(f"limit {rule}", retry_after_ms=retry_ms)
+def _quota(burst: int, remaining: int, reset_ms: int) -> Quota | None:
+    return None if burst < 0 else Quota(int(burst), remaining, -(-reset_ms // 1000))

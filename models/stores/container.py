@@ -9,6 +9,7 @@ from models.errors import RedisUnavailable
 from models.sealing import sealer_for
 from models.stores.access_tokens import AccessTokenStore
 from models.stores.admission import AdmissionStore
+from models.stores.behaviour import BehaviourStore
 from models.stores.cache import UserCache
 from models.stores.connection import SharedPipeline
 from models.stores.event_stream import EventStream
@@ -40,7 +41,8 @@ class Stores:
         self.redis = SharedPipeline(settings.redis)
         self.keys = Keys(settings.redis.prefix)
         shared = (self.redis, self.keys)
-        self.admission = AdmissionStore(*shared, settings.limits)
+        self.admission = AdmissionStore(*shared, settings.limits, settings.risk)
+        self.behaviour = BehaviourStore(*shared)
         self.sessions = SessionStore(
             *shared, sealer_for(settings.secrets, "wechat-key")
         )

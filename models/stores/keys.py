@@ -15,7 +15,12 @@ class KeyFamily(NamedTuple):
 
 KEY_FAMILIES = (
     KeyFamily("bucket:{rule}:{id}", "until full again", "a full bucket says nothing"),
-    KeyFamily("failures:{ip}:{device}", "LOGIN_FAILURES", "failed-login count"),
+    KeyFamily("failures:{ip}:{device}", "LOGIN_FAILURES", "failed logins, fading"),
+    KeyFamily("locked:{ip}:{device}", "LOGIN_FAILURES", "locked out until it ends"),
+    KeyFamily("refused", "REFUSED_LIFE_S", "whom the limits refused, counted"),
+    KeyFamily("figures:{kind}:{id}", "3 times RISK_WINDOW_S", "then all has faded"),
+    KeyFamily("busy", "3 times RISK_WINDOW_S", "who is worth a look by the rules"),
+    KeyFamily("watched:{device}", "until its weight has faded", "SQL has the marks"),
     KeyFamily("code:{app}:{hash}", "CODE_LIFE_S", "WeChat's codes live 5 minutes"),
     KeyFamily("session:{id}", "REFRESH_TOKEN_S", "as long as its refresh token"),
     KeyFamily("sessions:{user}", "REFRESH_TOKEN_S", "ids for 'log out everywhere'"),
@@ -48,6 +53,9 @@ SHUT_PATHS_LIFE_S = 600
 # The loader of standings; a million take about a minute.
 LOADING_LIFE_S = 600
 FORCED_COUNT_S = 2 * 24 * 3600
+# Of today's flood, not of yesterday's; about 100 bytes for each of the refused.
+REFUSED_LIFE_S = 3600
+REFUSED_MOST = 1000
 
 
 class Keys:
@@ -58,6 +66,8 @@ class Keys:
         self.logins = f"{prefix}:logins"
         self.events = f"{prefix}:events"
         self.shut_paths = f"{prefix}:wxshut"
+        self.refused = f"{prefix}:refused"
+        self.busy = f"{prefix}:busy"
         self.standings = f"{prefix}:standings"
         self.standings_loading = f"{prefix}:standings-loading"
 
@@ -68,6 +78,18 @@ class Keys:
     def failures(self, ip: str, device: str) -> str:
         """Count of failed logins of a device behind an address."""
         return f"{self._prefix}failures:{ip}:{device}"
+
+    def locked(self, ip: str, device: str) -> str:
+        """Lock of a device behind an address."""
+        return f"{self._prefix}locked:{ip}:{device}"
+
+    def figures(self, kind: str, subject: str) -> str:
+        """Figures of behaviour of a ``user`` or ``device``."""
+        return f"{self._prefix}figures:{kind}:{subject}"
+
+    def watched(self, device: str) -> str:
+        """Mark of a device on the watch list."""
+        return f"{self._prefix}watched:{device}"
 
     def code(self, app_id: str, code_hash: str) -> str:
         """Flight or record of one login code, by its hash."""
@@ -116,3 +138,9 @@ class Keys:
     def signal(self, name: str) -> str:
         """Signal to one who waits for a name."""
         return f"{self._prefix}signal:{name}"
+
+
+def parts_of_bucket(key: str) -> tuple[str, str]:
+    """Return rule and subject of the bucket that `Keys.bucket` has named ``key``."""
+    rule, _, subject = key.partition(":bucket:")[2].partition(":")
+    return rule, subject

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "lua"
-# A script that begins with this line gets the named file put before it.
+# A script that begins with this line gets the named files put before it.
 SHARED = "-- WITH "
 
 
@@ -23,8 +23,9 @@ def load_script(name: str) -> Script:
     """Return the script in ``lua/<name>.lua``."""
     source = (FOLDER / f"{name}.lua").read_text("utf-8")
     if source.startswith(SHARED):
-        part = source.split("\n", 1)[0].removeprefix(SHARED)
-        source = (FOLDER / f"{part}.lua").read_text("utf-8") + source
+        parts = source.split("\n", 1)[0].removeprefix(SHARED).split()
+        texts = [(FOLDER / f"{part}.lua").read_text("utf-8") for part in parts]
+        source = "".join(texts) + source
     # Not security: EVALSHA names scripts by SHA-1.
     return Script(
         source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

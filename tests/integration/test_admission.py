@@ -97,7 +97,9 @@ def test_a_refusal_takes_nothing_from_the_other_buckets(open_with: MakeStores) -
 
     other = Caller(ip=MOBILE.ip, device="another phone")
     # Four of ten are gone from the address: the three that passed, and this one.
-    assert stores.admission.admit_request("read", other).remaining == 6
+    quota = stores.admission.admit_request("read", other).quota
+    assert quota is not None
+    assert quota.remaining == 6
     third = Caller(ip=MOBILE.ip, device="third phone")
     assert admitted(stores, 20, third) == 3
 
@@ -205,7 +207,7 @@ def test_a_full_bucket_is_forgotten(open_with: MakeStores) -> None:
 
     life = stores.redis.execute("PTTL", stores.keys.bucket("read.ip", "10.0.0.9"))
 
-    assert (told.limit, told.remaining, told.reset_s) == (2, 1, 1)
+    assert told.quota == (2, 1, 1)
     assert 0 < life <= 100 + 1000
 
 
@@ -213,7 +215,7 @@ def test_without_a_rule_nothing_is_counted(open_with: MakeStores) -> None:
     stores = open_with({})
     told = stores.admission.admit_request("push", Caller("", device="x"))
 
-    assert (told.limit, told.session) == (None, "")
+    assert (told.quota, told.session) == (None, "")
 
 
 @pytest.mark.parametrize(

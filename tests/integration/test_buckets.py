@@ -33,8 +33,8 @@ class Bucket:
         return min(self.burst, self.tokens + max(0, now - self.at) * self.refill)
 
     def take(self, now: int) -> None:
-        # Redis keeps thousandths.
-        self.tokens, self.at = float(f"{self.level(now) - 1:.3f}"), now
+        # Redis keeps millionths.
+        self.tokens, self.at = float(f"{self.level(now) - 1:.6f}"), now
 
 
 @run_settings(
@@ -81,19 +81,20 @@ def test_buckets_are_exact(
             assert model.level(now) >= 1
             model.take(now)
             assert stores.redis.execute("GET", key).decode() == (
-                f"{model.tokens:.3f}:{now}"
+                f"{model.tokens:.6f}:{now}"
             )
-        assert (admission.limit, admission.remaining) in nearest(models)
+        assert admission.quota is not None
+        assert admission.quota[:2] in nearest(models)
 
 
 def nearest(models: list[Bucket]) -> set[tuple[int, int]]:
-    """Return limit and remainder of the fullest buckets; thousandths decide nothing."""
+    """Return limit and remainder of the fullest buckets; millionths decide nothing."""
     least = min(model.tokens / model.burst for model in models)
     return {
         (model.burst, int(model.tokens + less))
         for model in models
-        if model.tokens / model.burst < least + 0.001
-        for less in (-0.0005, 0, 0.0005)
+        if model.tokens / model.burst < least + 0.000001
+        for less in (-0.0000005, 0, 0.0000005)
     }
 
 

@@ -6,17 +6,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from config.clock import Deadline
+    from models.quota import Quota
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Origin and patience of a request; ``ip`` is already cut to its limit form."""
+    """Origin and patience of a request; ``ip`` is already cut to its limit form.
+
+    Services that admit by themselves tell ``on_quota`` what their limits leave.
+    """
 
     ip: str
     device_id: str
     request_id: str
     deadline: Deadline
+    on_quota: Callable[[Quota | None], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from models.errors import (
     FieldFault,
     InvalidInput,
     KuaidaError,
+    Limited,
     LoginCodeInvalid,
     RedisUnavailable,
     Upstream,
@@ -123,6 +124,10 @@ class LoginService:
             return self._fallback.record(
                 attempt.code_key, attempt.limits, lambda: self._exchange(attempt)
             )
+        except Limited as refused:
+            attempt.caller.on_quota(refused.quota)
+            raise
+        attempt.caller.on_quota(flight.quota)
         if flight.verdict == "known":
             return flight.record
         if flight.verdict == "join":

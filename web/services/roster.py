@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from models.stores.behaviour import NO_STEP
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from models.operations import OperationView
     from models.stores.admission import Admission
     from models.stores.admission import Caller as LimitCaller
+    from models.stores.behaviour import Step
     from models.users import Profile
     from web.services.caller import Caller, Claims
     from web.services.event_follower import Wish
@@ -45,6 +48,7 @@ class AdmissionDoor(Protocol):
         *,
         session_id: str = "",
         epoch: int = 0,
+        step: Step = NO_STEP,
     ) -> Admission:
         """Count the request; `Limited` when refused, `RedisUnavailable` when away."""
 

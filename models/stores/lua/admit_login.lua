@@ -1,27 +1,38 @@
--- WITH buckets
+-- WITH clock buckets
 -- Decide about a login: lock-out, every token bucket, and who exchanges the code.
--- KEYS  [1] failures counter  [2] code  [3..] buckets
--- ARGV  [1] failures allowed (0 = no lock-out)  [2] flight mark of this caller
---       [3] life of a flight in ms  [4..] bursts and refills
--- ANSWER {verdict, detail, retry_ms}
---   'lead'    this caller exchanges the code
---   'join'    another caller is doing it: wait for the record
---   'known'   detail is the record that an earlier exchange left
---   'limited' detail is the number of the bucket that refused (1 = KEYS[3])
---   'locked'  too many failures
-local failures = tonumber(ARGV[1])
-if failures > 0 and tonumber(redis.call('GET', KEYS[1]) or '0') >= failures then
-  return {'locked', '', redis.call('PTTL', KEYS[1])}
+-- KEYS  [1] lock of address and device  [2] code  [3] mark of a watched device
+--       [4] tally of the refused (sorted set)  [5..] buckets
+-- ARGV  [1] '1' when lock-outs are on  [2] flight mark of this caller
+--       [3] life of a flight in ms  [4] '1' to refuse nobody, only to tell
+--       [5] life of the tally in ms  [6] its size at most
+--       [7] number of the device's bucket (0 = none)  [8] its share when watched
+--       [9..] bursts and refills
+-- ANSWER {verdict, detail, refused, retry_ms, burst, remaining, reset_ms}
+--   verdict  'lead'  this caller exchanges the code
+--            'join'  another caller is doing it: wait for the record
+--            'known' detail is the record that an earlier exchange left
+--            ''      refused
+--   refused  -1 = locked out, else as in buckets
+local dry = ARGV[4] == '1'
+local refused, retry, burst, remaining, reset = 0, 0, -1, 0, 0
+if ARGV[1] == '1' then
+  retry = math.max(0, redis.call('PTTL', KEYS[1]))
+  if retry > 0 then refused = -1 end
 end
-local refused, retry = take(3, 4)
-if refused > 0 then
-  return {'limited', refused, retry}
+if refused == 0 then
+  local watched = redis.call('EXISTS', KEYS[3]) == 1
+  refused, retry, burst, remaining, reset = take(5, 9, {
+    now = redis_now(),
+    tally = KEYS[4], tally_ms = ARGV[5], tally_most = tonumber(ARGV[6]),
+    shrunk = watched and tonumber(ARGV[7]) or 0, share = tonumber(ARGV[8]),
+  })
 end
-if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then
-  return {'lead', '', 0}
+if refused ~= 0 and not dry then
+  return {'', '', refused, retry, burst, remaining, reset}
 end
-local found = redis.call('GET', KEYS[2])
-if string.sub(found, 1, 1) == 'f' then
-  return {'join', '', 0}
+local verdict, found = 'lead', ''
+if not redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then
+  found = redis.call('GET', KEYS[2])
+  verdict = string.sub(found, 1, 1) == 'f' and 'join' or 'known'
 end
-return {'known', found, 0}
+return {verdict, found, refused, retry, burst, remaining, reset}

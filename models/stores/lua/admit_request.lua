@@ -1,15 +1,25 @@
--- WITH buckets
+-- WITH clock buckets behaviour
 -- Decide whether a request may pass: every token bucket, its session, and how we
--- stand to its user, at once.
--- KEYS  [1] session (hash)  [2] standing of the user (hash)  [3..] buckets
+-- stand to its user, at once; and note what the user and the device do.
+-- KEYS  [1] session (hash)  [2] standing of the user (hash)
+--       [3] tally of the refused (sorted set)  [4] figures of the user
+--       [5] figures of the device  [6] the busy ones (sorted set)  [7..] buckets
 -- ARGV  [1] user whose session KEYS[1] must be, '' to ask for none
---       [2] epoch of the token  [3..] bursts and refills
+--       [2] epoch of the token
+--       [3] life of the tally in ms  [4] its size at most
+--       [5] number of the user's own bucket (0 = none)  [6] its share when slowed
+--       [7] window of the figures in ms, 0 to keep none  [8] requests that are busy
+--       [9] busy ones at most  [10] slot of the route (1-8)
+--       [11] '1' when the rhythm of this route is the client's own choice
+--       [12] answers not found since the last request  [13] device id
+--       [14] mark of the user  [15] mark of the device, 0 = not told
+--       [16..] bursts and refills
 -- ANSWER {refused, retry_ms, burst, remaining, reset_ms, state, action}
 --   state   'live', 'banned', 'revoked' (also for another user's, and for an epoch
 --           that is over), 'unknown', '' when not asked
 --   action  what the rules allow this user: '' all, 'slow', 'verify' or 'block'
 --   the rest as in buckets
-local state, action = '', ''
+local now, state, action = redis_now(), '', ''
 if ARGV[1] ~= '' then
   local fields = redis.call('HMGET', KEYS[1], 'user', 'revoked', 'epoch')
   local standing = redis.call('HMGET', KEYS[2], 'epoch', 'banned', 'action', 'until')
@@ -20,9 +30,27 @@ if ARGV[1] ~= '' then
     or tonumber(standing[1] or '0') > epoch then state = 'revoked'
   else state = 'live' end
   action = standing[3] or ''
-  if action ~= '' and standing[4] ~= '' and redis_now() >= tonumber(standing[4]) then
+  if action ~= '' and standing[4] ~= '' and now >= tonumber(standing[4]) then
     action = ''
   end
 end
-local refused, retry, burst, remaining, reset = take(3, 3)
+if state == 'live' and ARGV[7] ~= '0' then
+  local seen = {
+    window = tonumber(ARGV[7]), most = tonumber(ARGV[9]), slot = tonumber(ARGV[10]),
+    rhythm = ARGV[11] == '1', misses = tonumber(ARGV[12]), partner = tonumber(ARGV[15]),
+  }
+  local busy, device = tonumber(ARGV[8]), seen.partner
+  local requests, same = note(KEYS[4], now, seen)
+  if requests >= busy then keep_busy(KEYS[6], 'user:' .. ARGV[1], now, seen) end
+  -- Whoever names another device at each request makes hops, and no further keys.
+  if same and device ~= 0 then
+    seen.partner = tonumber(ARGV[14])
+    requests = note(KEYS[5], now, seen)
+    if requests >= busy then keep_busy(KEYS[6], 'device:' .. ARGV[13], now, seen) end
+  end
+end
+local refused, retry, burst, remaining, reset = take(7, 16, {
+  now = now, tally = KEYS[3], tally_ms = ARGV[3], tally_most = tonumber(ARGV[4]),
+  shrunk = action == 'slow' and tonumber(ARGV[5]) or 0, share = tonumber(ARGV[6]),
+})
 return {refused, retry, burst, remaining, reset, state, action}

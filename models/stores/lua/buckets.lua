@@ -1,16 +1,13 @@
--- Token buckets, put before the scripts that begin with `-- WITH buckets`.
+-- Token buckets, put before the scripts that begin with `-- WITH clock buckets`.
 -- KEYS  [first..] one bucket each, stored as "tokens:milliseconds"
 -- ARGV  from `at`: burst and refill per second of each bucket in turn
--- ANSWER of take(first, at): refused, retry_ms, burst, remaining, reset_ms
+-- ANSWER of take(first, at, how): refused, retry_ms, burst, remaining, reset_ms
 --   refused  0 = one token taken from each, else the number of the bucket that is
 --            empty (1 = KEYS[first]); then nothing was taken from any
 --   burst, remaining, reset_ms  of the bucket nearest to its end, -1 without buckets
--- Time is Redis' own.
-local function redis_now()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
+--   how      now: epoch ms; shrunk, share: this bucket (1 = KEYS[first]) has only that
+--            share of burst and refill; tally, tally_ms, tally_most: the key, life and
+--            size of the sorted set that counts who was refused, if any
 local function level_of(key, burst, refill, now)
   local stored = redis.call('GET', key)
   if not stored then return burst end
@@ -18,16 +15,30 @@ local function level_of(key, burst, refill, now)
   return math.min(burst, tonumber(tokens) + math.max(0, now - tonumber(at)) * refill)
 end
 
-local function take(first, at)
-  local now, left = redis_now(), {}
+local function count_refusal(how, name)
+  if not how.tally then return end
+  redis.call('ZINCRBY', how.tally, 1, name)
+  if redis.call('PTTL', how.tally) < 0 then
+    redis.call('PEXPIRE', how.tally, how.tally_ms)
+  end
+  local beyond = redis.call('ZCARD', how.tally) - how.tally_most
+  if beyond > 0 then redis.call('ZREMRANGEBYRANK', how.tally, 0, beyond - 1) end
+end
+
+local function take(first, at, how)
+  local now, left = how.now, {}
   local nearest, least = {-1, 0, 0}, 2
   for i = first, #KEYS do
-    local slot = at + 2 * (i - first)
+    local slot, number = at + 2 * (i - first), i - first + 1
     local burst, refill = tonumber(ARGV[slot]), tonumber(ARGV[slot + 1]) / 1000
+    if number == how.shrunk then
+      burst, refill = math.max(1, math.floor(burst * how.share)), refill * how.share
+    end
     local level = level_of(KEYS[i], burst, refill, now)
     if level < 1 then
+      count_refusal(how, KEYS[i])
       local full = math.ceil((burst - level) / refill)
-      return i - first + 1, math.ceil((1 - level) / refill), burst, 0, full
+      return number, math.ceil((1 - level) / refill), burst, 0, full
     end
     left[i] = {level - 1, math.ceil((burst - level + 1) / refill)}
     if left[i][1] / burst < least then
@@ -36,8 +47,9 @@ local function take(first, at)
     end
   end
   for i = first, #KEYS do
-    redis.call('SET', KEYS[i], string.format('%.3f:%d', left[i][1], now),
+    redis.call('SET', KEYS[i], string.format('%.6f:%d', left[i][1], now),
       'PX', left[i][2] + 1000)
   end
   return 0, 0, nearest[1], nearest[2], nearest[3]
 end
+

@@ -11,7 +11,9 @@ from models.errors import NotFound, RedisUnavailable
 from models.idempotency import KeptAnswer, Once, encode_answer
 from models.notifications import NotificationView
 from models.operations import OperationView
+from models.quota import Quota
 from models.stores.admission import Admission
+from models.stores.behaviour import NO_STEP
 from models.users import Profile
 from tests.unit.web.support_seams import MemoryOutbox, memory_support
 from web.services.event_follower import EventView
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from config.clock import Deadline
     from config.settings import Settings
     from models.stores.admission import Caller as LimitCaller
+    from models.stores.behaviour import Step
     from web.services.caller import Caller, Claims
     from web.services.event_follower import Wish
     from web.services.login_attempt import LoginRequest
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
 
-ADMITTED = Admission("live", limit=5, remaining=4, reset_s=1)
+ADMITTED = Admission("live", quota=Quota(5, 4, 1))
 GRANT = Grant("se_one", "u_one", "wxdemo0000000001", 1, 0)
 
 
@@ -50,6 +53,7 @@ class MemoryAdmission:
     admission: Admission = ADMITTED
     asked: list[tuple[str, LimitCaller, str]] = field(default_factory=list)
     epochs: list[int] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     def admit_request(
         self,
@@ -58,9 +62,11 @@ class MemoryAdmission:
         *,
         session_id: str = "",
         epoch: int = 0,
+        step: Step = NO_STEP,
     ) -> Admission:
         self.asked.append((limit_class, caller, session_id))
         self.epochs.append(epoch)
+        self.steps.append(step)
         if self.error is not None:
             raise self.error
         return self.admission

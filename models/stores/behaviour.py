@@ -1,0 +1,150 @@
+"""Figures of behaviour: written by admission in its own round trip, read by the rules.
+
+One packed row for each user and each device that is followed; `lua/behaviour.lua`
+says how it fades. Redis away: every method of the store raises `RedisUnavailable`.
+"""
+
+from __future__ import annotations
+
+import struct
+from math import sqrt
+from typing import TYPE_CHECKING, Literal, NamedTuple
+from zlib import crc32
+
+from models.risk_rules import Behaviour
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from config.risk_settings import RiskSettings
+    from models.stores.connection import SharedPipeline
+    from models.stores.lane import Argument
+    from models.stores.keys import Keys
+
+# As `lua/behaviour.lua` packs it.
+ROW = struct.Struct("<d15f")
+ROUTE_SLOTS = 8
+# Kept as a 32-bit float, which is exact up to here.
+HIGHEST_MARK = 0xFFFFFF
+
+SubjectKind = Literal["user", "device"]
+
+
+class Step(NamedTuple):
+    """What one request adds: where it goes, and what went wrong before it.
+
+    ``route`` is the template; ``rhythm`` is False where waiting is the client's wish;
+    ``misses`` are answers ``not_found`` since the request before.
+    """
+
+    route: str = ""
+    rhythm: bool = False
+    misses: int = 0
+
+
+NO_STEP = Step()
+
+
+class Subject(NamedTuple):
+    """A user or a device."""
+
+    kind: SubjectKind
+    id: str
+
+
+class FigureArguments:
+    """What `admit_request.lua` is told about behaviour."""
+
+    def __init__(self, keys: Keys, risk: RiskSettings, *, on: bool) -> None:
+        self._keys = keys
+        self._window_ms = risk.window_s * 1000
+        self._dials = (risk.busy, risk.waiting_most)
+        self._on = on
+
+    def keys(self, user: str, device: str) -> tuple[str, str, str]:
+        """Return the keys of both figures and of the busy ones."""
+        names = self._keys
+        user_key, device_key = (
+            names.figures("user", user),
+            names.figures("device", device),
+        )
+        return user_key, device_key, names.busy
+
+    def arguments(self, user: str, device: str, step: Step) -> tuple[Argument, ...]:
+        """Return the arguments from the window on; a window of 0 keeps nothing."""
+        window_ms = self._window_ms if self._on and step.route else 0
+        slot = 1 + crc32(step.route.encode()) % ROUTE_SLOTS
+        rest = slot, int(step.rhythm), step.misses, device, _mark(user), _mark(device)
+        return window_ms, *self._dials, *rest
+
+
+class BehaviourStore:
+    """Who is busy, what they do, and which devices are watched."""
+
+    def __init__(self, redis: SharedPipeline, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    def list_busy(self, limit: int) -> list[Subject]:
+        """Return who became busy and was not looked at yet, the longest ago first."""
+        names = self._redis.execute("ZRANGE", self._keys.busy, 0, limit - 1)
+        return [_subject(name.decode()) for name in names]
+
+    def looked_at(self, subjects: Sequence[Subject]) -> None:
+        """Forget that these are busy; with their next request they are again."""
+        if subjects:
+            names = [f"{subject.kind}:{subject.id}" for subject in subjects]
+            self._redis.execute("ZREM", self._keys.busy, *names)
+
+    def find(self, subjects: Sequence[Subject]) -> list[Behaviour]:
+        """Return what each of them does; nothing of those who have been quiet."""
+        if not subjects:
+            return []
+        names = [self._keys.figures(*subject) for subject in subjects]
+        return [_behaviour(row) for row in self._redis.execute("MGET", *names)]
+
+    def watch(self, lives: Mapping[str, int]) -> None:
+        """Put devices on the watch list, each for its milliseconds."""
+        if lives:
+            self._redis.execute_many(
+                [
+                    ("SET", self._keys.watched(device), "1", "PX", max(1, life_ms))
+                    for device, life_ms in sorted(lives.items())
+                ]
+            )
+
+    def unwatch(self, device_id: str) -> None:
+        """Take a device off the watch list."""
+        self._redis.execute("DEL", self._keys.watched(device_id))
+
+    def is_watched(self, device_id: str) -> bool:
+        """Whether the device is on the watch list."""
+        return bool(self._redis.execute("EXISTS", self._keys.watched(device_id)))
+
+
+def _mark(name: str) -> int:
+    """Return a short mark of a name, 0 for none; two of them may be equal."""
+    return crc32(name.encode()) & HIGHEST_MARK if name else 0
+
+
+def _subject(name: str) -> Subject:
+    kind, _, subject_id = name.partition(":")
+    return Subject("user" if kind == "user" else "device", subject_id)
+
+
+def _behaviour(row: bytes | None) -> Behaviour:
+    if row is None:
+        return Behaviour()
+    _, requests, gaps, total, squares, misses, hops, _, *routes = ROW.unpack(row)
+    mean = total / gaps if gaps else 0.0
+    # Floats may put a metronome's variance a little below nothing.
+    spread = sqrt(max(0.0, squares / gaps - mean * mean)) if gaps else 0.0
+    return Behaviour(
+        requests=requests,
+        gaps=gaps,
+        mean_gap_s=mean,
+        variation=spread / mean if mean else 0.0,
+        misses=misses,
+        hops=hops,
+        busiest=max(routes) / requests if requests else 0.0,
+    )
