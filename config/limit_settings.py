@@ -115,8 +115,8 @@ class LimitSettings(SettingGroup):
     login_failures: Annotated[Failures, BeforeValidator(parse_failures)] = Field(
         Failures(5, 300),
         alias="LOGIN_FAILURES",
-        description="<failures>/<seconds>: refused logins that lock IP and device out for "
-        "so long; they fade evenly within that time, success forgives none of them.",
+        description="<failures>/<seconds>: refused logins that lock IP and device out "
+        "for so long; they fade evenly within that time, and success forgives none.",
     )
     dry_run: bool = Field(
         default=False,

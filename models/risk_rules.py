@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from config.risk_settings import RiskRule, RiskSettings
 
 Evidence = dict[str, float]
-# A rhythm is one of a machine only where it repeats itself, too.
-BUSIEST_SHARE = 0.5
+# A machine's path is as regular as its rhythm: always the same route, or always the
+# next one. People turn now and then.
+MONOTONE_SHARE = 0.1
 # Who follows old links meets `not_found` now and then; who guesses, mostly.
 MISSED_SHARE = 1 / 3
 
@@ -23,9 +24,9 @@ MISSED_SHARE = 1 / 3
 class Behaviour(NamedTuple):
     """What one user or device did in the window; every figure fades with time.
 
-    ``variation`` is that of the intervals between requests, as a share of their mean;
-    ``busiest`` the share of the route that was asked most; ``hops`` are requests from
-    another device (of a device: by another user) than the one before.
+    ``variation`` is that of the intervals between requests, as a share of their mean.
+    ``hops`` are requests from another device (of a device: by another user) than the
+    one before, ``turns`` those for another route.
     """
 
     requests: float = 0.0
@@ -34,7 +35,7 @@ class Behaviour(NamedTuple):
     variation: float = 0.0
     misses: float = 0.0
     hops: float = 0.0
-    busiest: float = 0.0
+    turns: float = 0.0
 
 
 class Finding(NamedTuple):
@@ -63,12 +64,14 @@ def judge_count(name: str, count: int, rule: RiskRule) -> list[Finding]:
 def _rhythm(seen: Behaviour, rules: RiskSettings) -> Iterator[Finding]:
     rule = rules.regular
     regular = seen.gaps >= rules.busy and seen.variation < rule.limit
-    if rule.score and regular and seen.busiest >= BUSIEST_SHARE:
+    turned = seen.turns / max(1.0, seen.requests)
+    monotone = min(turned, 1 - turned) < MONOTONE_SHARE
+    if rule.score and regular and monotone:
         evidence = {
             "variation": round(seen.variation, 3),
             "mean_gap_s": round(seen.mean_gap_s, 3),
             "gaps": round(seen.gaps, 1),
-            "busiest_share": round(seen.busiest, 2),
+            "turned_share": round(turned, 2),
         }
         yield Finding("regular", rule.score, evidence)
     figures = {"requests": round(seen.requests, 1), "window_s": float(rules.window_s)}

@@ -18,12 +18,11 @@ if TYPE_CHECKING:
 
     from config.risk_settings import RiskSettings
     from models.stores.connection import SharedPipeline
-    from models.stores.lane import Argument
     from models.stores.keys import Keys
+    from models.stores.lane import Argument
 
 # As `lua/behaviour.lua` packs it.
-ROW = struct.Struct("<d15f")
-ROUTE_SLOTS = 8
+ROW = struct.Struct("<d9f")
 # Kept as a 32-bit float, which is exact up to here.
 HIGHEST_MARK = 0xFFFFFF
 
@@ -73,9 +72,8 @@ class FigureArguments:
     def arguments(self, user: str, device: str, step: Step) -> tuple[Argument, ...]:
         """Return the arguments from the window on; a window of 0 keeps nothing."""
         window_ms = self._window_ms if self._on and step.route else 0
-        slot = 1 + crc32(step.route.encode()) % ROUTE_SLOTS
-        rest = slot, int(step.rhythm), step.misses, device, _mark(user), _mark(device)
-        return window_ms, *self._dials, *rest
+        route = _mark(step.route), int(step.rhythm), step.misses
+        return (window_ms, *self._dials, *route, device, _mark(user), _mark(device))
 
 
 class BehaviourStore:
@@ -135,7 +133,7 @@ def _subject(name: str) -> Subject:
 def _behaviour(row: bytes | None) -> Behaviour:
     if row is None:
         return Behaviour()
-    _, requests, gaps, total, squares, misses, hops, _, *routes = ROW.unpack(row)
+    _, requests, gaps, total, squares, misses, hops, _, turns, _ = ROW.unpack(row)
     mean = total / gaps if gaps else 0.0
     # Floats may put a metronome's variance a little below nothing.
     spread = sqrt(max(0.0, squares / gaps - mean * mean)) if gaps else 0.0
@@ -146,5 +144,5 @@ def _behaviour(row: bytes | None) -> Behaviour:
         variation=spread / mean if mean else 0.0,
         misses=misses,
         hops=hops,
-        busiest=max(routes) / requests if requests else 0.0,
+        turns=turns,
     )

@@ -9,7 +9,7 @@
 --       [3] life of the tally in ms  [4] its size at most
 --       [5] number of the user's own bucket (0 = none)  [6] its share when slowed
 --       [7] window of the figures in ms, 0 to keep none  [8] requests that are busy
---       [9] busy ones at most  [10] slot of the route (1-8)
+--       [9] busy ones at most  [10] mark of the route
 --       [11] '1' when the rhythm of this route is the client's own choice
 --       [12] answers not found since the last request  [13] device id
 --       [14] mark of the user  [15] mark of the device, 0 = not told
@@ -36,17 +36,18 @@ if ARGV[1] ~= '' then
 end
 if state == 'live' and ARGV[7] ~= '0' then
   local seen = {
-    window = tonumber(ARGV[7]), most = tonumber(ARGV[9]), slot = tonumber(ARGV[10]),
-    rhythm = ARGV[11] == '1', misses = tonumber(ARGV[12]), partner = tonumber(ARGV[15]),
+    now = now, window = tonumber(ARGV[7]), busy = tonumber(ARGV[8]),
+    route = tonumber(ARGV[10]), rhythm = ARGV[11] == '1', misses = tonumber(ARGV[12]),
   }
-  local busy, device = tonumber(ARGV[8]), seen.partner
-  local requests, same = note(KEYS[4], now, seen)
-  if requests >= busy then keep_busy(KEYS[6], 'user:' .. ARGV[1], now, seen) end
+  local device, most = tonumber(ARGV[15]), tonumber(ARGV[9])
+  local rows = redis.call('MGET', KEYS[4], KEYS[5])
+  local same, keep = note(KEYS[4], rows[1], device, seen)
+  if keep then keep_busy(KEYS[6], 'user:' .. ARGV[1], most, seen) end
   -- Whoever names another device at each request makes hops, and no further keys.
   if same and device ~= 0 then
-    seen.partner = tonumber(ARGV[14])
-    requests = note(KEYS[5], now, seen)
-    if requests >= busy then keep_busy(KEYS[6], 'device:' .. ARGV[13], now, seen) end
+    local _
+    _, keep = note(KEYS[5], rows[2], tonumber(ARGV[14]), seen)
+    if keep then keep_busy(KEYS[6], 'device:' .. ARGV[13], most, seen) end
   end
 end
 local refused, retry, burst, remaining, reset = take(7, 16, {

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
 
-PERSON = Behaviour(requests=60, gaps=55, mean_gap_s=4, variation=1.3, busiest=0.4)
-METRONOME = PERSON._replace(variation=0.02, busiest=1.0)
+PERSON = Behaviour(requests=60, gaps=55, mean_gap_s=4, variation=1.3, turns=30)
+METRONOME = PERSON._replace(variation=0.02, turns=1)
 
 
 def rules_of(seen: Behaviour, settings: Settings) -> set[str]:
@@ -27,9 +27,10 @@ def rules_of(seen: Behaviour, settings: Settings) -> set[str]:
     [
         (PERSON, set()),
         (METRONOME, {"regular"}),
-        # Too few intervals are no rhythm; neither is one over many routes.
+        # Too few intervals are no rhythm; neither is one that turns as people do.
         (METRONOME._replace(gaps=12), set()),
-        (METRONOME._replace(busiest=0.3), set()),
+        (METRONOME._replace(turns=25), set()),
+        (METRONOME._replace(turns=59), {"regular"}),
         (PERSON._replace(requests=900), {"fast"}),
         (PERSON._replace(requests=899), set()),
         (PERSON._replace(requests=100, misses=50), {"scan"}),
