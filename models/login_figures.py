@@ -31,7 +31,7 @@ def list_recent_logins(session: Session, since: int, limit: int) -> list[SeenLog
         .order_by(LoginEvent.at.desc())
         .limit(limit)
     )
-    return [SeenLogin(*row) for row in rows]
+    return [SeenLogin(user, app, device) for user, app, device in rows if device]
 
 
 def count_users(
@@ -43,7 +43,7 @@ def count_users(
         .where(Device.device_id.in_(device_ids), Device.last_seen_at >= since)
         .group_by(Device.device_id)
     )
-    return {device_id: count for device_id, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def count_devices(
@@ -55,19 +55,17 @@ def count_devices(
         .where(Device.user_id.in_(user_ids), Device.last_seen_at >= since)
         .group_by(Device.user_id)
     )
-    return {user_id: count for user_id, count in rows}
+    return {row[0]: row[1] for row in rows}
 
 
-def find_apps_of_devices(
-    session: Session, device_ids: Sequence[str]
-) -> dict[str, str]:
+def find_apps_of_devices(session: Session, device_ids: Sequence[str]) -> dict[str, str]:
     """Return an app of each device that a login came from; the others are nobody's."""
     rows = session.execute(
         select(Device.device_id, func.min(Device.app_id))
         .where(Device.device_id.in_(device_ids))
         .group_by(Device.device_id)
     )
-    return {device_id: app_id for device_id, app_id in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 def find_address(session: Session, user_id: str) -> str | None:

@@ -38,6 +38,11 @@ class UserStanding(NamedTuple):
     action_until: int | None = None
     number: int = 0
 
+    def action_at(self, now: int) -> Action:
+        """Return the action that holds at ``now`` (epoch ms)."""
+        ended = self.action_until is not None and self.action_until <= now
+        return "allow" if ended else self.action
+
 
 NOBODY_SPECIAL = UserStanding()
 

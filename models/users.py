@@ -22,7 +22,11 @@ class User(Base):
 
     __tablename__ = "users"
     # The loader of standings asks for all that were ever changed.
-    __table_args__ = (Index(None, "standing_no", "id"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index(None, "standing_no", "id"),
+        Index(None, "action_until"),
+        TABLE_OPTIONS,
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     app_id: Mapped[AppId]

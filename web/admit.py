@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from models.errors import (
     Forbidden,
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from web.services.roster import Services
     from web.visit import Visit
 
-# Redis is away: this process counts alone, and SQL must be asked for the session.
-UNKNOWN: Final = Admission(session="unknown")
-
 
 class Admitter:
     """Lets requests in, and notes what they found."""
@@ -41,7 +38,11 @@ class Admitter:
 
     def admit(self, route: Route, visit: Visit, identity: Claims | None) -> None:
         """Pass, or raise `Limited`, `Unauthenticated` or `Forbidden`."""
-        admitted = self._ask(route, visit, identity)
+        try:
+            admitted = self._ask(route, visit, identity)
+        except Limited as refused:
+            visit.show_quota(refused.quota)
+            raise
         visit.show_quota(admitted.quota)
         if identity is None:
             return
@@ -51,7 +52,7 @@ class Admitter:
         if state == "revoked":
             raise Unauthenticated(reason="session_revoked")
         if state != "live":
-            self._services().sessions.confirm(identity)
+            action = self._services().sessions.confirm(identity)
         _obey(action, route)
 
     def counting_misses(self, route: Route) -> Callable[..., object]:
@@ -85,11 +86,9 @@ class Admitter:
                 step=Step(route.path, not route.waits, misses),
             )
         except RedisUnavailable:
-            services.local_buckets.admit(limit, asked)
-            return UNKNOWN
-        except Limited as refused:
-            visit.show_quota(refused.quota)
-            raise
+            # This process counts alone, and SQL must be asked for the session.
+            quota = services.local_buckets.admit(limit, asked)
+            return Admission(session="unknown", quota=quota)
 
 
 def _obey(action: str, route: Route) -> None:

@@ -61,9 +61,12 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Flight:
-    """The verdict on a login: lead the exchange, join one, or take its record."""
+    """The verdict on a login: lead the exchange, join one, or take its record.
 
-    verdict: Literal["lead", "join", "known"]
+    ``alone`` is the word of who had to decide without Redis.
+    """
+
+    verdict: Literal["lead", "join", "known", "alone"]
     record: bytes = b""
     quota: Quota | None = None
 

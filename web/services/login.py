@@ -25,7 +25,7 @@ from models.errors import (
 )
 from models.login_entry import UNKNOWN_EPOCH, LoginEntry
 from models.sealing import IdentityHasher
-from models.stores.admission import FailedExchange
+from models.stores.admission import FailedExchange, Flight
 from models.stores.sessions import WeChatSecrets
 from models.waiting import wait_for
 from web.services.login_answer import LoginAnswer, login_answer
@@ -113,7 +113,24 @@ class LoginService:
 
     def _record(self, attempt: Attempt) -> bytes:
         try:
-            flight = self._stores.admission.admit_login(
+            flight = self._admit(attempt)
+        except Limited as refused:
+            attempt.caller.on_quota(refused.quota)
+            raise
+        attempt.caller.on_quota(flight.quota)
+        if flight.verdict == "alone":
+            return self._fallback.record(
+                attempt.code_key, attempt.limits, lambda: self._exchange(attempt)
+            )
+        if flight.verdict == "known":
+            return flight.record
+        if flight.verdict == "join":
+            return self._joined(attempt)
+        return self._lead(attempt)
+
+    def _admit(self, attempt: Attempt) -> Flight:
+        try:
+            return self._stores.admission.admit_login(
                 attempt.limits,
                 attempt.code_key,
                 mark=attempt.mark,
@@ -121,18 +138,7 @@ class LoginService:
                 flight_ms=max(1, int(attempt.caller.deadline.remaining_s() * MS_PER_S)),
             )
         except RedisUnavailable:
-            return self._fallback.record(
-                attempt.code_key, attempt.limits, lambda: self._exchange(attempt)
-            )
-        except Limited as refused:
-            attempt.caller.on_quota(refused.quota)
-            raise
-        attempt.caller.on_quota(flight.quota)
-        if flight.verdict == "known":
-            return flight.record
-        if flight.verdict == "join":
-            return self._joined(attempt)
-        return self._lead(attempt)
+            return Flight("alone", quota=self._fallback.admit(attempt.limits))
 
     def _joined(self, attempt: Attempt) -> bytes:
         raw = wait_for(

@@ -15,7 +15,7 @@ import msgspec
 from config.clock import monotonic
 from config.metrics import JOURNAL_ADDED
 from models.account_links import find_alias
-from models.errors import Forbidden
+from models.errors import Forbidden, LoginCodeInvalid
 from models.login_journal import PURPOSE, JournaledLogin, seal_login
 from models.sealing import sealer_for
 from models.sessions import ensure_sessions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database, UnitOfWork
     from models.login_entry import LoginEntry
+    from models.quota import Quota
     from models.stores.admission import Caller as LimitCaller
     from models.stores.sessions import WeChatSecrets
 
@@ -53,17 +54,25 @@ class LoginFallback:
         self._known: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
         self._flights: SingleFlight[bytes] = SingleFlight()
 
+    def admit(self, limits: LimitCaller) -> Quota | None:
+        """Count a login in this process alone; raises `Limited`."""
+        return self._limits.admit_login(limits)
+
     def record(self, code_key: str, limits: LimitCaller, exchange: Exchange) -> bytes:
         """Exchange the code once in this process and journal the login in SQL.
 
-        Raises `Limited`, what ``exchange`` raises, and `DatabaseUnavailable` when
-        both stores are away.
+        Raises what ``exchange`` raises, and `DatabaseUnavailable` when both stores
+        are away.
         """
-        self._limits.admit("login", limits)
 
         def fly() -> bytes:
             # Asked inside the flight: one that landed just now has left its record.
-            return self._recall(code_key) or self._finish(code_key, exchange)
+            known = self._recall(code_key)
+            try:
+                return known or self._finish(code_key, exchange)
+            except LoginCodeInvalid:
+                self._limits.count_failure(limits)
+                raise
 
         # The leader is bounded by its own deadline, and so are those who join.
         return self._flights.run(code_key, fly)[0]

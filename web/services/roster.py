@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from models.idempotency import Once
     from models.notifications import NotificationView
     from models.operations import OperationView
+    from models.standings import Action
     from models.stores.admission import Admission
     from models.stores.admission import Caller as LimitCaller
     from models.stores.behaviour import Step
@@ -69,8 +70,11 @@ class Sessions(Protocol):
     def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
         """End ``this``, ``others`` or ``all`` sessions."""
 
-    def confirm(self, claims: Claims) -> None:
-        """Raise `Unauthenticated` or `Forbidden` unless SQL lets the session live."""
+    def confirm(self, claims: Claims) -> Action:
+        """Return what the user may do, if SQL lets the session live.
+
+        Raises `Unauthenticated` or `Forbidden` otherwise.
+        """
 
 
 class Profiles(Protocol):

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
+    from models.standings import Action
     from models.stores.container import Stores
     from web.services.caller import Caller, Claims
     from web.services.tokens import Tokens
@@ -99,11 +100,12 @@ class SessionService:
             )
         )
 
-    def confirm(self, claims: Claims) -> None:
-        """Raise `Unauthenticated` unless SQL lets the session of a valid token live.
+    def confirm(self, claims: Claims) -> Action:
+        """Return what the user may do, by SQL, which must let the session live.
 
-        A session that neither store knows was lost between login and enrichment;
-        its signed token proves the login, so it is written again and counted.
+        Raises `Unauthenticated`, or `Forbidden` for a banned user. A session that
+        neither store knows was lost between login and enrichment; its signed token
+        proves the login, so it is written again and counted.
         """
         entry = self._entry_of(claims, claims.session_id)
         with self._database.read() as session:
@@ -128,6 +130,7 @@ class SessionService:
             if standing != NOBODY_SPECIAL:
                 self._standings.put(claims.user_id, standing)
             self._store.restore(entry, life_ms=self._life_ms)
+        return standing.action_at(now_ms())
 
     def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
         """End this session, the user's others, or all; tells how many were live."""

@@ -31,6 +31,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Go back; indexes go with their tables."""
     with op.batch_alter_table("users", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_users_action_until"))
         batch_op.drop_index(batch_op.f("ix_users_standing_no_id"))
         batch_op.drop_column("standing_no")
         batch_op.drop_column("action_until")
@@ -254,4 +255,7 @@ def _grow_users() -> None:
         )
         batch_op.create_index(
             batch_op.f("ix_users_standing_no_id"), ["standing_no", "id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_users_action_until"), ["action_until"], unique=False
         )

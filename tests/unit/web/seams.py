@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from config.clock import Deadline
     from config.settings import Settings
+    from models.standings import Action
     from models.stores.admission import Caller as LimitCaller
     from models.stores.behaviour import Step
     from web.services.caller import Caller, Claims
@@ -79,6 +80,7 @@ class MemorySessions:
     signer: TokenSigner
     issued_at: int
     error: Exception | None = None
+    action: Action = "allow"
     confirmed: list[Claims] = field(default_factory=list)
     logins: list[tuple[LoginRequest, Caller]] = field(default_factory=list)
     ended: list[tuple[str, Scope]] = field(default_factory=list)
@@ -116,9 +118,10 @@ class MemorySessions:
         self.ended.append((claims.session_id, scope))
         return Revoked(1)
 
-    def confirm(self, claims: Claims) -> None:
+    def confirm(self, claims: Claims) -> Action:
         self._maybe_fail()
         self.confirmed.append(claims)
+        return self.action
 
     def _maybe_fail(self) -> None:
         if self.error is not None:

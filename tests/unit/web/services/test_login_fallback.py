@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -149,11 +150,32 @@ def test_limits_hold_without_redis(
 ) -> None:
     rules = '{"login.device": "2/0.001"}'
     fallback = LoginFallback(make_settings(RATE_LIMITS=rules), database)
-    fallback.record("code-1", PHONE, Exchange())
-    fallback.record("code-2", PHONE, Exchange())
+    fallback.admit(PHONE)
+    assert fallback.admit(PHONE) == (2, 0, 2000)
 
-    with pytest.raises(Limited):
-        fallback.record("code-3", PHONE, Exchange())
+    with pytest.raises(Limited) as refused:
+        fallback.admit(PHONE)
+    assert refused.value.reason == "rate_limited"
+
+
+def test_refused_codes_lock_out_without_redis(
+    make_settings: Callable[..., Settings], database: Database
+) -> None:
+    fallback = LoginFallback(make_settings(LOGIN_FAILURES="3/300"), database)
+
+    def refuse() -> NoReturn:
+        raise LoginCodeInvalid
+
+    for number in range(3):
+        fallback.admit(PHONE)
+        with pytest.raises(LoginCodeInvalid):
+            fallback.record(f"code-{number}", PHONE, refuse)
+
+    with pytest.raises(Limited) as refused:
+        fallback.admit(PHONE)
+    assert refused.value.reason == "locked_out"
+    assert 299_000 < (refused.value.retry_after_ms or 0) <= 300_001
+    fallback.admit(replace(PHONE, device="other"))
 
 
 def test_without_both_stores_the_caller_is_told_to_wait(
