@@ -56,7 +56,9 @@ def test_nginx_itself_agrees(front: Front) -> None:
     said = front.nginx.check()
 
     assert "syntax is ok" in said
-    assert "[warn]" not in said
+    # nginx above 1.25 would say `http2 on`, which the one of Debian 12 does not know.
+    warnings = [line for line in said.splitlines() if "[warn]" in line]
+    assert [line for line in warnings if "http2" not in line] == []
 
 
 @pytest.mark.parametrize(("version", "name"), [(V1_2, "TLSv1.2"), (V1_3, "TLSv1.3")])
