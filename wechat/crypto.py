@@ -1,38 +1,33 @@
-"""Signed and encrypted data from WeChat's client: open it, check it, sign like it.
+"""The rules of WeChat's signed and encrypted data: signatures, watermark, padding.
 
-`client` signs session checks with it and `web` opens encryptedData; the simulator
-makes what is opened here. The session_key is text in HMAC and SHA-1, and its decoded
-16 bytes in AES: WeChat defines both.
+`client` signs session checks with it, `open_data` opens encryptedData by its rules, and
+the simulator makes what is opened. The session_key is text in HMAC and SHA-1, and its
+decoded 16 bytes in AES: WeChat defines both.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from typing import Any, Final
 
-import orjson
 from Crypto.Cipher import AES
 
 BLOCK: Final = 16
 MAX_AGE_MS: Final = 10 * 60 * 1000
 MAX_AHEAD_MS: Final = 2 * 60 * 1000
-# Far above any open data (31 days of steps are about 1.5 kB).
-_LONGEST = 65536
 
 
-class OpenDataError(Exception):
-    """Open data was refused; the text names the check for the log, no data."""
+class BadPadding(Exception):
+    """The padding is not PKCS#7; the text holds no data."""
 
 
-class DecryptFailed(OpenDataError):
-    """Wrong base64, length, key, padding, text or JSON: one error for them all."""
+class WatermarkMismatch(Exception):
+    """It opened, but is not for here: another app or person, not recent, unmarked.
 
-
-class WatermarkMismatch(OpenDataError):
-    """It opened, but is another app's, too old, from the future, or unmarked."""
+    The text names the check for the log, no data.
+    """
 
 
 def session_signature(session_key: str) -> str:
@@ -50,58 +45,6 @@ def raw_data_matches(raw_data: str, session_key: str, signature: str) -> bool:
     """Compare in constant time; ``raw_data`` must be the very text the client got."""
     wanted = sign_raw_data(raw_data, session_key).encode()
     return hmac.compare_digest(wanted, signature.encode("utf-8", "replace"))
-
-
-def lenient_base64(text: str) -> bytes:
-    """Decode base64 that a form post may have damaged.
-
-    A space stands for ``+``; line breaks and missing padding are forgiven. Raises
-    DecryptFailed for anything else.
-    """
-    if len(text) > _LONGEST:
-        message = "base64: too long"
-        raise DecryptFailed(message)
-    # A space at either end is a plus sign too, so nothing is stripped.
-    joined = text.replace("\r", "").replace("\n", "").replace(" ", "+")
-    padded = joined.rstrip("=")
-    padded += "=" * (-len(padded) % 4)
-    try:
-        return base64.b64decode(padded.encode("ascii"), validate=True)
-    except (ValueError, binascii.Error):
-        message = "base64: unreadable"
-        raise DecryptFailed(message) from None
-
-
-def decrypt_open_data(
-    encrypted_data: str, iv: str, *, session_key: str, app_id: str, now_ms: int
-) -> dict[str, Any]:
-    """Open ``encryptedData`` and return its object, watermark checked.
-
-    The watermark must name ``app_id`` and lie between 10 minutes ago and 2 minutes
-    ahead of ``now_ms``. Raises DecryptFailed or WatermarkMismatch.
-    """
-    found = open_data(encrypted_data, iv, session_key=session_key)
-    check_watermark(found, app_id=app_id, now_ms=now_ms)
-    return found
-
-
-def open_data(encrypted_data: str, iv: str, *, session_key: str) -> dict[str, Any]:
-    """Decrypt without looking at the watermark; raises DecryptFailed."""
-    cipher = lenient_base64(encrypted_data)
-    start, key = lenient_base64(iv), lenient_base64(session_key)
-    if len(key) != BLOCK or len(start) != BLOCK or not cipher or len(cipher) % BLOCK:
-        message = "length"
-        raise DecryptFailed(message)
-    plain = AES.new(key, AES.MODE_CBC, start).decrypt(cipher)
-    try:
-        found = orjson.loads(unpadded(plain, BLOCK))
-    except orjson.JSONDecodeError:
-        message = "text"
-        raise DecryptFailed(message) from None
-    if not isinstance(found, dict):
-        message = "not an object"
-        raise DecryptFailed(message)
-    return found
 
 
 def check_watermark(found: dict[str, Any], *, app_id: str, now_ms: int) -> None:
@@ -133,9 +76,9 @@ def padded(plain: bytes, block: int) -> bytes:
 
 
 def unpadded(plain: bytes, block: int) -> bytes:
-    """Strip PKCS#7 padding strictly; raises DecryptFailed when any byte is off."""
+    """Strip PKCS#7 padding strictly; raises BadPadding when any byte is off."""
     count = plain[-1] if plain else 0
     if not 1 <= count <= block or plain[-count:] != bytes((count,)) * count:
         message = "padding"
-        raise DecryptFailed(message)
+        raise BadPadding(message)
     return plain[:-count]

@@ -16,7 +16,7 @@ from typing import Final
 from Crypto.Cipher import AES
 from Crypto.Cipher._mode_cbc import CbcMode
 
-from wechat.crypto import DecryptFailed, padded, unpadded
+from wechat.crypto import BadPadding, padded, unpadded
 
 # Not the cipher's 16: with a 16-byte unpadder about half of all messages fail.
 PAD_BLOCK: Final = 32
@@ -68,7 +68,7 @@ class PushCipher:
         """Return the message; raises PushRefused for every cause alike."""
         try:
             plain = self._open(encrypted)
-        except (ValueError, DecryptFailed):
+        except (ValueError, BadPadding):
             message = "push cannot be opened"
             raise PushRefused(message) from None
         head = _PREFIX + _LENGTH

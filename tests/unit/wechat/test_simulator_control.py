@@ -7,8 +7,9 @@ import pytest
 
 from config.clock import now_ms
 from tests.unit.wechat.doubles import APP_ID, SECRET, soon
-from wechat.crypto import DecryptFailed, decrypt_open_data, raw_data_matches
+from wechat.crypto import raw_data_matches
 from wechat.errors import WeChatTimeout, WeChatUnreachable
+from wechat.open_data import SealedData, open_sealed
 from wechat.simulator.control import control
 from wechat.simulator.wire import Request
 
@@ -43,26 +44,14 @@ def test_encrypted_data_opens_with_the_present_key_only(sim, openid, kind) -> No
     key = login(sim, openid)["session_key"]
     made = sim.control("POST", "/_sim/encrypt", {"openid": openid, "kind": kind})
 
-    found = decrypt_open_data(
-        made["encrypted_data"],
-        made["iv"],
-        session_key=key,
-        app_id=APP_ID,
-        now_ms=now_ms(),
-    )
+    found = open_sealed(SealedData(made["encrypted_data"], made["iv"]), [key])
 
-    assert found["watermark"]["appid"] == APP_ID
+    assert found is not None
+    assert found.content["watermark"]["appid"] == APP_ID
     assert raw_data_matches(made["raw_data"], key, made["signature"])
     login(sim, openid)
     newer = sim.control("POST", "/_sim/encrypt", {"openid": openid, "kind": kind})
-    with pytest.raises(DecryptFailed):
-        decrypt_open_data(
-            newer["encrypted_data"],
-            newer["iv"],
-            session_key=key,
-            app_id=APP_ID,
-            now_ms=now_ms(),
-        )
+    assert open_sealed(SealedData(newer["encrypted_data"], newer["iv"]), [key]) is None
 
 
 def test_overrides_replace_and_remove_fields(sim, openid) -> None:
@@ -72,12 +61,12 @@ def test_overrides_replace_and_remove_fields(sim, openid) -> None:
     given = {"openid": openid, "kind": "user_info", "overrides": overrides}
     made = sim.control("POST", "/_sim/encrypt", given)
 
-    found = decrypt_open_data(
-        made["encrypted_data"], made["iv"], session_key=key, app_id=APP_ID, now_ms=1000
-    )
+    found = open_sealed(SealedData(made["encrypted_data"], made["iv"]), [key])
 
-    assert found["nickName"] == "别名"
-    assert "gender" not in found
+    assert found is not None
+    assert found.content["nickName"] == "别名"
+    assert found.content["watermark"] == mark
+    assert "gender" not in found.content
 
 
 def test_data_before_the_first_login_cannot_be_encrypted(sim, openid) -> None:
