@@ -155,6 +155,18 @@ WECHAT_TOKEN_REFRESHES: Final = Counter(
     "kuaida_wechat_token_refreshes", "Access token fetches by outcome.", ("outcome",)
 )
 
+# session keys and what was encrypted with them
+OPEN_DATA: Final = Counter(
+    "kuaida_open_data",
+    "Encrypted data by outcome: opened, or the reason.",
+    ("outcome",),
+)
+SESSION_KEY_CHECKS: Final = Counter(
+    "kuaida_session_key_checks",
+    "What WeChat said of a session_key: alive, swapped, stale, gone.",
+    ("verdict",),
+)
+
 # models/engine
 DATABASE_CONNECTIONS_LOST: Final = Counter(
     "kuaida_database_connections_lost",

@@ -15,6 +15,7 @@ from config.jwt_keys import KeyFiles
 from config.limit_settings import LimitSettings
 from config.notification_settings import NotificationSettings
 from config.operation_settings import OperationSettings
+from config.private_settings import PrivateSettings
 from config.process_settings import (
     FlowerSettings,
     HttpSettings,
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     redis: RedisSettings
     wechat: WeChatSettings
     tokens: TokenSettings
+    private: PrivateSettings
     limits: LimitSettings
     transport: TransportSettings
     risk: RiskSettings

@@ -10,6 +10,7 @@ KuaidaError
 +-- NotFound                not_found
 +-- Conflict                conflict, state_forbids, session_key_stale
 +-- KeyReused               idempotency_key_reused
++-- OpenDataRefused         decrypt_failed, watermark_mismatch, signature_mismatch
 +-- Limited                 rate_limited, locked_out
 +-- Upstream                wechat_failed, wechat_timeout, wechat_unavailable
 +-- Unavailable             unavailable, overloaded
@@ -107,6 +108,12 @@ class KeyReused(KuaidaError):
     """The Idempotency-Key was used for another body."""
 
     reason = "idempotency_key_reused"
+
+
+class OpenDataRefused(KuaidaError):
+    """Encrypted data cannot be opened, or what is inside is not for here."""
+
+    reason = "decrypt_failed"
 
 
 class Limited(KuaidaError):

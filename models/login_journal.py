@@ -13,18 +13,25 @@ import msgspec
 
 from models.login_entry import LoginEntry
 from models.sealing import Sealer, Unsealable
-from models.stores.sessions import WeChatSecrets
 
 PURPOSE = "login-journal"
 
 _encoder = msgspec.json.Encoder()
 
 
+class WeChatNames(msgspec.Struct, frozen=True):
+    """Who code2session says it is; the session_key is never part of a journal."""
+
+    openid: str
+    unionid: str | None = None
+
+
 class JournaledLogin(msgspec.Struct, frozen=True):
-    """A login and what code2session told us, since no Redis holds the latter."""
+    """A login and who it was, since no Redis holds the latter."""
 
     entry: LoginEntry
-    secrets: WeChatSecrets
+    # Rows of earlier releases have this name, and a session_key that nobody reads.
+    names: WeChatNames = msgspec.field(name="secrets")
 
 
 def seal_login(sealer: Sealer, login: JournaledLogin) -> str:

@@ -16,13 +16,13 @@ from config.metrics import LOGINS_POISONED, OUTBOX_DEAD
 from models.identities import IdentityRow
 from models.inbox import mark_done
 from models.login_entry import LoginEntry
-from models.login_journal import PURPOSE, seal_bytes
+from models.login_journal import PURPOSE, WeChatNames, seal_bytes
 from models.logins import record_logins
 from models.outbox import NewWork
 from models.outbox_support import add_dead
 from models.rivals import VALUE_REFUSED
 from models.sealing import IdentityHasher, sealer_for
-from models.stores.sessions import WeChatSecrets
+from models.stores.wechat_keys import WeChatSecrets
 from models.users import Profile
 from tasks.app import Resources
 from tasks.failures import cause_of, is_rival
@@ -78,14 +78,16 @@ class Sealing:
         secrets = house.settings.secrets
         self._hasher = IdentityHasher(secrets.id_key)
         self._sealer = sealer_for(secrets, "identity")
-        self._find = house.stores.sessions.find_secrets
+        self._find = house.stores.wechat_keys.find
 
     def find(self, users: Sequence[tuple[str, str]]) -> list[IdentityRow]:
         """Return the rows of (app_id, user_id) pairs whose secrets still live."""
         found = zip(users, self._find(users), strict=True)
         return [self.row(*user, told) for user, told in found if told is not None]
 
-    def row(self, app_id: str, user_id: str, told: WeChatSecrets) -> IdentityRow:
+    def row(
+        self, app_id: str, user_id: str, told: WeChatNames | WeChatSecrets
+    ) -> IdentityRow:
         """Return the identity row of one user."""
         seal, look_up = self._sealer.seal, self._hasher.look_up
         unionid = told.unionid or None

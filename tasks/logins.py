@@ -80,7 +80,7 @@ def enrich_journaled_login(work: Work) -> None:
     house = work.resources
     sealer = sealer_for(house.settings.secrets, PURPOSE)
     login = unseal_login(sealer, work.payload or "", work.subject_id)
-    row = Sealing(house).row(login.entry.app_id, login.entry.user_id, login.secrets)
+    row = Sealing(house).row(login.entry.app_id, login.entry.user_id, login.names)
     with work.effect() as uow:
         profiles = record_logins(uow.session, [login.entry], lambda _: [row])
     warm_users(house, profiles)

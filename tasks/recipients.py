@@ -51,5 +51,5 @@ def find_openid(house: Resources, app_id: str, user_id: str) -> str | None:
     if sealed is not None:
         sealer = sealer_for(house.settings.secrets, "identity")
         return sealer.unseal(sealed, user_id).decode()
-    (told,) = house.stores.sessions.find_secrets([(app_id, user_id)])
+    (told,) = house.stores.wechat_keys.find([(app_id, user_id)])
     return None if told is None else told.openid

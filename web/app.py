@@ -25,13 +25,14 @@ from web.services.idempotency import AnswerBook
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
 from web.services.notifications import NotificationService
+from web.services.open_data import OpenDataService
 from web.services.operations import OperationService
 from web.services.profile import ProfileService
 from web.services.result_files import ResultFiles
 from web.services.roster import Services
 from web.services.sessions import SessionService
 from web.services.support_desk import open_support
-from web.views import auth, events, exports, hello, me, operations
+from web.views import auth, events, exports, hello, me, open_data, operations
 from wechat.gateway import open_gateway
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ PUBLIC_ROUTES: Final[Sequence[Route]] = (
     *hello.ROUTES.routes,
     *auth.ROUTES.routes,
     *me.ROUTES.routes,
+    *open_data.ROUTES.routes,
     *events.ROUTES.routes,
     *operations.ROUTES.routes,
     *exports.ROUTES.routes,
@@ -83,6 +85,7 @@ def open_services(settings: Settings) -> Services:
         login=LoginService(settings, stores, database, gateway),
         sessions=SessionService(settings, stores, database),
         profiles=ProfileService(database, stores.users),
+        open_data=OpenDataService(settings, stores, gateway),
         events=EventService(settings, hub, database),
         support=open_support(settings, stores, database),
         answers=AnswerBook(database, keeps=is_final),

@@ -22,7 +22,7 @@ from web.server.environ import LINE_KEY
 from web.services.caller import Caller
 from web.services.listeners import QUIET_LINE
 from web.strict_json import parse_object
-from web.validation import read_query, read_struct
+from web.validation import check_form, read_query, read_struct
 from web.visit import visit_of
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ class Dispatcher:
             return arguments, None
         value = self._read(route, environ)
         body = read_struct(route.body, value)
+        if spec.forms:
+            check_form(value, spec.forms)
         if spec.body is not None:
             arguments.insert(0, body)
         return arguments, value

@@ -46,3 +46,7 @@ PageLimit = Annotated[int, Meta(ge=1, le=100)]
 LANE: Final = rf"^({'|'.join(LANES)})$(?!\n)"
 LaneName = Annotated[str, Meta(max_length=32, pattern=LANE)]
 WorkName = Annotated[str, Meta(min_length=1, max_length=120, pattern=CODE)]
+# As WeChat's client hands it out, or as a form post damaged it: read leniently, so that
+# what is wrong with it gets the one answer of data that cannot be opened.
+SealedText = Annotated[str, Meta(max_length=65_536)]
+SealedPart = Annotated[str, Meta(max_length=1024)]

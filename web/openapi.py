@@ -131,12 +131,26 @@ def _operation(route: Route) -> Json:
     if spec.description:
         operation["description"] = spec.description
     if route.body is not None:
-        schema = {"$ref": REF.format(name=route.body.__name__)}
         operation["requestBody"] = {
             "required": route.needs_body,
-            "content": {JSON: {"schema": schema}},
+            "content": {JSON: {"schema": _body(route.body, spec.forms)}},
         }
     return operation
+
+
+def _body(body: type[msgspec.Struct], forms: tuple[tuple[str, ...], ...]) -> Json:
+    schema: Json = {"$ref": REF.format(name=body.__name__)}
+    if not forms:
+        return schema
+    names = {name for form in forms for name in form}
+    closed = [
+        {
+            "required": list(form),
+            "properties": dict.fromkeys(sorted(names.difference(form)), False),
+        }
+        for form in forms
+    ]
+    return {"allOf": [schema], "oneOf": closed}
 
 
 def _path_parameters(route: Route) -> list[Json]:

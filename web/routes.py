@@ -58,6 +58,8 @@ class NoBody(msgspec.Struct, forbid_unknown_fields=True):
 class Spec:
     """What a route takes, gives and may refuse; ``body_limit`` None is the default.
 
+    ``forms`` are the sets of fields of the ``body`` that clients may send: exactly one
+    of them, shorter ones first.
     ``may_omit_body`` is for a ``body`` whose fields all have defaults. A write without
     a ``body`` takes none, an empty one, or `NoBody`.
     ``reasons`` names the refusals of its service; those of validation, tokens and
@@ -72,6 +74,7 @@ class Spec:
     summary: str
     answer: type[msgspec.Struct]
     body: type[msgspec.Struct] | None = None
+    forms: tuple[tuple[str, ...], ...] = ()
     may_omit_body: bool = False
     query: type[msgspec.Struct] | None = None
     line: type[msgspec.Struct] | None = None

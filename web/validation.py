@@ -11,7 +11,7 @@ import msgspec
 from models.errors import FieldFault, InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
@@ -29,6 +29,22 @@ def read_struct(kind: type[StructT], value: Mapping[str, Any]) -> StructT:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise _invalid(kind, value, error, strict=True) from error
+
+
+def check_form(value: Mapping[str, Any], forms: Sequence[Sequence[str]]) -> None:
+    """Raise `InvalidInput` unless the fields of ``value`` are those of one form.
+
+    The faults follow the form that was nearest to it.
+    """
+    given = set(value)
+    form = max(forms, key=lambda names: len(given.intersection(names)))
+    missing = [
+        _fault(name, "missing", "required") for name in form if name not in given
+    ]
+    words = f"not together with {', '.join(form)}"
+    extra = [_fault(name, "invalid", words) for name in sorted(given.difference(form))]
+    if missing or extra:
+        raise InvalidInput("fields of no form", faults=(*missing, *extra))
 
 
 def read_query(kind: type[StructT] | None, query: str) -> StructT | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.metrics import EVENT_FAULTS
 from models.errors import RedisUnavailable
-from models.sealing import sealer_for
+from models.sealing import IdentityHasher, sealer_for
 from models.stores.access_tokens import AccessTokenStore
 from models.stores.admission import AdmissionStore
 from models.stores.behaviour import BehaviourStore
@@ -21,6 +21,7 @@ from models.stores.sessions import SessionStore
 from models.stores.shut_paths import ShutPaths
 from models.stores.signals import SignalStore
 from models.stores.standings import StandingStore
+from models.stores.wechat_keys import WeChatKeyStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +44,13 @@ class Stores:
         shared = (self.redis, self.keys)
         self.admission = AdmissionStore(*shared, settings.limits, settings.risk)
         self.behaviour = BehaviourStore(*shared)
-        self.sessions = SessionStore(
-            *shared, sealer_for(settings.secrets, "wechat-key")
+        self.wechat_keys = WeChatKeyStore(
+            *shared,
+            sealer=sealer_for(settings.secrets, "wechat-key"),
+            hasher=IdentityHasher(settings.secrets.id_key),
+            verdict_s=settings.private.verdict_s,
         )
+        self.sessions = SessionStore(*shared, self.wechat_keys)
         self.users = UserCache(
             *shared,
             life_s=settings.journal.user_cache_s,

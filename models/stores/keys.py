@@ -28,6 +28,9 @@ KEY_FAMILIES = (
     KeyFamily("standings", "none", "says that no special standing is missing"),
     KeyFamily("standings-loading", "LOADING_LIFE_S", "a loader that died is replaced"),
     KeyFamily("wxkey:{user}", "SESSION_KEY_S", "sealed; WeChat never tells the life"),
+    KeyFamily("wxkey-old:{user}", "SESSION_KEY_PREVIOUS_S", "data encrypted before it"),
+    KeyFamily("wxkey-said:{user}:{tag}", "SESSION_KEY_VERDICT_S", "WeChat's word"),
+    KeyFamily("wxkey-ask:{user}:{tag}", "FLIGHT_LEASE_MS", "one asks WeChat at a time"),
     KeyFamily("user:{id}", "USER_CACHE_S with jitter", "profile as clients see it"),
     KeyFamily("load:user:{id}", "FLIGHT_LEASE_MS", "one loader at a time"),
     KeyFamily("wxtoken:{app}", "expires_in of the answer", "access token, sealed"),
@@ -110,6 +113,18 @@ class Keys:
     def wechat_key(self, user_id: str) -> str:
         """Sealed session_key, openid and unionid of a user."""
         return f"{self._prefix}wxkey:{user_id}"
+
+    def previous_key(self, user_id: str) -> str:
+        """Sealed key of before the newest login, for a while."""
+        return f"{self._prefix}wxkey-old:{user_id}"
+
+    def key_verdict(self, user_id: str, tag: str) -> str:
+        """Answer of WeChat about the session_key with this tag."""
+        return f"{self._prefix}wxkey-said:{user_id}:{tag}"
+
+    def key_check(self, user_id: str, tag: str) -> str:
+        """Lease of whoever asks WeChat about this key."""
+        return f"{self._prefix}wxkey-ask:{user_id}:{tag}"
 
     def user(self, user_id: str) -> str:
         """Profile as clients see it, cached."""

@@ -11,30 +11,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from models.login_entry import LoginEntry
-from models.sealing import Unsealable
 from models.sessions import EndReason, Rotation
 from models.stores.scripts import load_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.sealing import Sealer
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
+    from models.stores.wechat_keys import WeChatKeyStore, WeChatSecrets
 
 OPEN_SESSION = load_script("open_session")
 RESTORE_SESSION = load_script("restore_session")
 ROTATE_SESSION = load_script("rotate_session")
 
 _encoder = msgspec.json.Encoder()
-
-
-class WeChatSecrets(msgspec.Struct, frozen=True):
-    """What code2session told us; exists only sealed, outside this process' memory."""
-
-    openid: str
-    session_key: str
-    unionid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +53,12 @@ class Opened(NamedTuple):
 class SessionStore:
     """Sessions in Redis; the SQL rows follow through the login journal."""
 
-    def __init__(self, redis: SharedPipeline, keys: Keys, sealer: Sealer) -> None:
+    def __init__(
+        self, redis: SharedPipeline, keys: Keys, wechat_keys: WeChatKeyStore
+    ) -> None:
         self._redis = redis
         self._keys = keys
-        self._sealer = sealer
+        self._wechat_keys = wechat_keys
 
     def open(self, new: NewSession) -> Opened:
         """Write the session, the sealed key, the journal entry and the code's record.
@@ -98,7 +91,7 @@ class SessionStore:
                 entry.app_id,
                 entry.at,
                 new.life_ms,
-                self.seal(new.secrets, entry),
+                self._wechat_keys.seal(new.secrets, entry.app_id, entry.user_id),
                 new.secrets_ms,
                 _encoder.encode(entry),
                 "1" if new.standing_asked else "",
@@ -107,32 +100,6 @@ class SessionStore:
         if outcome == b"opened":
             return Opened("opened", record=bytes(detail))
         return Opened(outcome.decode(), alias=detail.decode())
-
-    def seal(self, secrets: WeChatSecrets, entry: LoginEntry) -> bytes:
-        """Return ``secrets`` sealed for the user of ``entry``."""
-        owner = _owner(entry.app_id, entry.user_id)
-        return self._sealer.seal(_encoder.encode(secrets), owner)
-
-    def unseal(self, blob: bytes, app_id: str, user_id: str) -> WeChatSecrets | None:
-        """Return what `seal` sealed; None when it was not sealed for this user."""
-        try:
-            plain = self._sealer.unseal(blob, _owner(app_id, user_id))
-            return msgspec.json.decode(plain, type=WeChatSecrets)
-        except (Unsealable, msgspec.DecodeError):
-            return None
-
-    def find_secrets(
-        self, users: Sequence[tuple[str, str]]
-    ) -> list[WeChatSecrets | None]:
-        """Return the WeChat secrets of (app_id, user_id) pairs, None where gone."""
-        if not users:
-            return []
-        names = [self._keys.wechat_key(user_id) for _, user_id in users]
-        blobs = self._redis.execute("MGET", *names)
-        return [
-            None if blob is None else self.unseal(blob, *user)
-            for blob, user in zip(blobs, users, strict=True)
-        ]
 
     def rotate(
         self, entry: LoginEntry, presented: int, *, grace_ms: int, life_ms: int
@@ -214,7 +181,3 @@ class SessionStore:
             ]
         if commands:
             self._redis.execute_many(commands)
-
-
-def _owner(app_id: str, user_id: str) -> str:
-    return f"{app_id}:{user_id}"

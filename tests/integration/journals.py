@@ -13,7 +13,7 @@ from models.device_info import DeviceInfo
 from models.login_entry import LoginEntry
 from models.outbox import Outbox
 from models.sealing import IdentityHasher
-from models.stores.sessions import WeChatSecrets
+from models.stores.wechat_keys import WeChatSecrets
 
 if TYPE_CHECKING:
     from models.stores.container import Stores
@@ -65,7 +65,8 @@ def journal(
 def remember(stores: Stores, entry: LoginEntry, told: WeChatSecrets) -> None:
     """Keep what code2session said, sealed, as a login does."""
     name = stores.keys.wechat_key(entry.user_id)
-    stores.redis.execute("SET", name, stores.sessions.seal(told, entry))
+    sealed = stores.wechat_keys.seal(told, entry.app_id, entry.user_id)
+    stores.redis.execute("SET", name, sealed)
 
 
 def fetch(house: Resources, count: int = 100) -> list[str]:

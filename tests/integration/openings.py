@@ -8,7 +8,8 @@ import msgspec
 
 from config.clock import now_ms
 from models.login_entry import LoginEntry
-from models.stores.sessions import NewSession, WeChatSecrets
+from models.stores.sessions import NewSession
+from models.stores.wechat_keys import WeChatSecrets
 
 if TYPE_CHECKING:
     from models.stores.container import Stores

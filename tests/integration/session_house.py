@@ -14,7 +14,8 @@ from models.login_entry import LoginEntry
 from models.logins import record_logins
 from models.outbox import Outbox
 from models.stores.admission import Caller as LimitCaller
-from models.stores.sessions import NewSession, WeChatSecrets
+from models.stores.sessions import NewSession
+from models.stores.wechat_keys import WeChatSecrets
 from web.services.caller import Caller, Claims
 from web.services.sessions import SessionService
 from web.services.tokens import Grant, Tokens, TokenSigner, token_id

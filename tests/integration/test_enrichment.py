@@ -15,7 +15,8 @@ from models.base import new_id
 from models.device_info import DeviceInfo
 from models.login_entry import LoginEntry
 from models.sealing import IdentityHasher
-from models.stores.sessions import NewSession, WeChatSecrets
+from models.stores.sessions import NewSession
+from models.stores.wechat_keys import WeChatSecrets
 from tasks.app import configure, resources
 from tasks.base import WorkDead
 from tasks.logins import enrich_logins

@@ -12,6 +12,7 @@ from models.base import new_id
 from models.login_journal import (
     PURPOSE,
     JournaledLogin,
+    WeChatNames,
     seal_login,
     unseal_bytes,
     unseal_login,
@@ -215,7 +216,7 @@ def test_what_the_database_refuses_is_found_by_halving_and_replayed(
 
 def sealed_login(house: Resources, number: int = 1) -> str:
     """Accept a login into the outbox, as a login without Redis does."""
-    login = JournaledLogin(make_login(house, number), secrets_of(number))
+    login = JournaledLogin(make_login(house, number), WeChatNames(openid(number)))
     payload = seal_login(sealer_for(house.settings.secrets, PURPOSE), login)
     with house.database.unit_of_work() as work:
         task = "tasks.logins.enrich_journaled_login"
@@ -247,7 +248,7 @@ def test_a_payload_of_another_login_is_refused(house: Resources) -> None:
 
 def test_the_codec_gives_back_what_it_sealed(house: Resources) -> None:
     sealer = sealer_for(house.settings.secrets, PURPOSE)
-    login = JournaledLogin(make_login(house), secrets_of())
+    login = JournaledLogin(make_login(house), WeChatNames(openid(1), "unionid-1"))
     payload = seal_login(sealer, login)
 
     assert unseal_login(sealer, payload, login.entry.id) == login

@@ -23,7 +23,7 @@ from models.errors import (
     Unavailable,
 )
 from models.sessions import Session
-from models.stores.sessions import WeChatSecrets
+from models.stores.wechat_keys import WeChatSecrets
 from tests.conftest import NOWHERE
 from tests.integration.login_house import RIVAL, WIDE, House, open_house
 from tests.servers.process import wait_until
@@ -86,7 +86,7 @@ def test_a_login_needs_no_sql_and_leaves_everything_in_redis(
 
     user_id = answer.user_id
     assert house.stores.sessions.list_ids(user_id) == [answer.session_id]
-    (told,) = house.stores.sessions.find_secrets([(answer.app_id, user_id)])
+    (told,) = house.stores.wechat_keys.find([(answer.app_id, user_id)])
     assert isinstance(told, WeChatSecrets)
     assert told.openid == "o-1"
     assert house.stores.redis.execute("XLEN", house.stores.keys.logins) == 1

@@ -43,7 +43,7 @@ def test_opening_writes_everything_in_one_go(stores: Stores) -> None:
 
     assert stores.redis.execute("GET", "kuaida:code:c1") == b"rse_1"
     assert stores.sessions.list_ids(USER) == ["se_1"]
-    assert stores.sessions.find_secrets([(APP, USER)]) == [TOLD]
+    assert stores.wechat_keys.find([(APP, USER)]) == [TOLD]
     assert [e.session_id for e in journal(stores)] == ["se_1"]
     for name in (
         stores.keys.session("se_1"),
@@ -90,24 +90,6 @@ def test_sessions_that_began_a_life_ago_leave_the_list(stores: Stores) -> None:
     names = stores.redis.execute("ZRANGE", stores.keys.sessions(USER), 0, -1)
 
     assert names == [b"se_2"]
-
-
-def test_secrets_of_one_user_do_not_open_for_another(stores: Stores) -> None:
-    stores.sessions.open(new())
-    stolen = stores.redis.execute("GET", stores.keys.wechat_key(USER))
-    stores.redis.execute("SET", stores.keys.wechat_key("u_2"), stolen)
-
-    found = stores.sessions.find_secrets([(APP, "u_2"), ("wx2", USER), (APP, "u_9")])
-
-    assert found == [None, None, None]
-    assert stores.sessions.find_secrets([]) == []
-    assert b"session-key-1" not in stolen
-
-
-def test_sealed_bytes_of_another_shape_are_no_secrets(stores: Stores) -> None:
-    blob = stores.sessions._sealer.seal(b'{"openid": 1}', f"{APP}:{USER}")
-
-    assert stores.sessions.unseal(blob, APP, USER) is None
 
 
 @run_settings(

@@ -26,7 +26,7 @@ from models.errors import (
 from models.login_entry import UNKNOWN_EPOCH, LoginEntry
 from models.sealing import IdentityHasher
 from models.stores.admission import FailedExchange, Flight
-from models.stores.sessions import WeChatSecrets
+from models.stores.wechat_keys import WeChatSecrets
 from models.waiting import wait_for
 from web.services.login_answer import LoginAnswer, login_answer
 from web.services.login_attempt import Attempt

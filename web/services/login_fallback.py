@@ -16,7 +16,7 @@ from config.clock import monotonic
 from config.metrics import JOURNAL_ADDED
 from models.account_links import find_alias
 from models.errors import Forbidden, LoginCodeInvalid
-from models.login_journal import PURPOSE, JournaledLogin, seal_login
+from models.login_journal import PURPOSE, JournaledLogin, WeChatNames, seal_login
 from models.sealing import sealer_for
 from models.sessions import ensure_sessions
 from models.single_flight import SingleFlight
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from models.login_entry import LoginEntry
     from models.quota import Quota
     from models.stores.admission import Caller as LimitCaller
-    from models.stores.sessions import WeChatSecrets
+    from models.stores.wechat_keys import WeChatSecrets
 
     Exchange = Callable[[], tuple[LoginEntry, WeChatSecrets]]
 
@@ -90,9 +90,10 @@ class LoginFallback:
 
         Raises `Forbidden` (``user_banned``).
         """
+        names = WeChatNames(told.openid, told.unionid)
         with self._database.unit_of_work() as work:
             entry = _admitted(work, entry)
-            sealed = seal_login(self._sealer, JournaledLogin(entry, told))
+            sealed = seal_login(self._sealer, JournaledLogin(entry, names))
             ensure_sessions(work.session, [entry])
             work.enqueue(TASK, entry.id, payload=sealed)
         JOURNAL_ADDED.labels("outbox").inc()

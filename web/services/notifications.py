@@ -138,7 +138,7 @@ class NotificationService:
             if find_sealed_openid(session, app_id, user_id) is not None:
                 return
         # The first login may be a moment old and not in SQL yet.
-        (told,) = self._stores.sessions.find_secrets([(app_id, user_id)])
+        (told,) = self._stores.wechat_keys.find([(app_id, user_id)])
         if told is None:
             raise NotFound("no such user of this app")
 

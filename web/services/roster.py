@@ -6,7 +6,7 @@ Views see the protocols, so that tests can serve them from memory.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from models.stores.behaviour import NO_STEP
 
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from web.services.login_answer import LoginAnswer
     from web.services.login_attempt import LoginRequest
     from web.services.notification_request import NewNotification
+    from web.services.open_data import Signed
     from web.services.operations import OperationAnswer
     from web.services.result_files import ResultFile
     from web.services.sessions import Revoked, Scope
     from web.services.support import Support
     from web.services.tokens import Tokens
+    from wechat.open_data import SealedData
 
 
 class AdmissionDoor(Protocol):
@@ -87,6 +89,19 @@ class Profiles(Protocol):
         self, claims: Claims, changes: Mapping[str, object], once: Once | None = None
     ) -> Profile:
         """Change the named fields and return the new profile."""
+
+
+class OpenData(Protocol):
+    """What WeChat's client encrypted for the caller."""
+
+    def show(
+        self,
+        claims: Claims,
+        sealed: SealedData,
+        signed: Signed | None,
+        deadline: Deadline,
+    ) -> dict[str, Any]:
+        """Return it masked, or raise `OpenDataRefused` or `Conflict`."""
 
 
 class Answers(Protocol):
@@ -179,6 +194,7 @@ class Services:
     login: Login
     sessions: Sessions
     profiles: Profiles
+    open_data: OpenData
     events: Events
     support: Support
     answers: Answers

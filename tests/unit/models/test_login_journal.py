@@ -7,9 +7,14 @@ import pytest
 
 from models.device_info import DeviceInfo
 from models.login_entry import LoginEntry
-from models.login_journal import JournaledLogin, seal_bytes, seal_login, unseal_login
+from models.login_journal import (
+    JournaledLogin,
+    WeChatNames,
+    seal_bytes,
+    seal_login,
+    unseal_login,
+)
 from models.sealing import Sealer, Unsealable
-from models.stores.sessions import WeChatSecrets
 
 SEALER = Sealer(bytes(32), "login-journal")
 ENTRY = LoginEntry(
@@ -22,7 +27,7 @@ ENTRY = LoginEntry(
     expires_at=2,
     device=DeviceInfo(id="phone", model="红米"),
 )
-LOGIN = JournaledLogin(ENTRY, WeChatSecrets("openid-1", "key-1"))
+LOGIN = JournaledLogin(ENTRY, WeChatNames("openid-1", "unionid-1"))
 
 
 def test_a_login_survives_the_payload() -> None:
@@ -30,6 +35,14 @@ def test_a_login_survives_the_payload() -> None:
 
     assert unseal_login(SEALER, payload, "lg_1") == LOGIN
     assert "openid-1" not in payload
+
+
+def test_a_row_of_an_earlier_release_is_read_without_its_session_key() -> None:
+    secrets = {"openid": "openid-1", "session_key": "key-1", "unionid": "unionid-1"}
+    row = {"entry": msgspec.to_builtins(ENTRY), "secrets": secrets}
+    payload = seal_bytes(SEALER, msgspec.json.encode(row), "lg_1")
+
+    assert unseal_login(SEALER, payload, "lg_1") == LOGIN
 
 
 def test_a_payload_under_another_row_stays_shut() -> None:

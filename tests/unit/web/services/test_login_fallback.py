@@ -14,12 +14,12 @@ from models.base import Base, new_id
 from models.database import open_database
 from models.errors import DatabaseUnavailable, Limited, LoginCodeInvalid
 from models.login_entry import LoginEntry
-from models.login_journal import PURPOSE, unseal_login
+from models.login_journal import PURPOSE, WeChatNames, unseal_bytes, unseal_login
 from models.outbox import Outbox
 from models.sealing import sealer_for
 from models.sessions import Session
 from models.stores.admission import Caller
-from models.stores.sessions import WeChatSecrets
+from models.stores.wechat_keys import WeChatSecrets
 from models.tables import METADATA
 from web.services.login_fallback import REMEMBERED_CODES, TASK, LoginFallback
 
@@ -90,7 +90,9 @@ def test_a_login_is_a_session_row_and_sealed_work(
     assert "openid-1" not in work.payload
     sealer = sealer_for(settings.secrets, PURPOSE)
     login = unseal_login(sealer, work.payload, work.subject_id)
-    assert login.secrets == TOLD
+    assert login.names == WeChatNames(TOLD.openid, TOLD.unionid)
+    plain = unseal_bytes(sealer, work.payload, work.subject_id)
+    assert TOLD.session_key.encode() not in plain
     assert login.entry.session_id == row.id
 
 
