@@ -45,6 +45,13 @@ class Deadline:
         """Whether the deadline has passed."""
         return self.remaining_s() <= 0
 
+    def with_reserve(self, seconds: float, share: float) -> Deadline:
+        """Return an earlier deadline that leaves time for what comes after.
+
+        ``seconds`` of it, or ``share`` of what is left where that is less.
+        """
+        return Deadline(self.at - min(seconds, self.remaining_s() * share))
+
     def capped(self, seconds: float) -> float:
         """Return the shorter of ``seconds`` and what is left, never below zero."""
         return max(0.0, min(seconds, self.remaining_s()))

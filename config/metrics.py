@@ -167,6 +167,22 @@ SESSION_KEY_CHECKS: Final = Counter(
     ("verdict",),
 )
 
+# calls that WeChat bills
+PAID_CALLS: Final = Counter(
+    "kuaida_paid_calls", "Billed calls by end: charged, free, unknown.", ("kind", "end")
+)
+PAID_FEN: Final = Counter(
+    "kuaida_paid_fen", "Fen spent on billed calls, unknown ends included.", ("kind",)
+)
+PAID_CAP: Final = Gauge(
+    "kuaida_paid_cap_fen",
+    "Fen an app may spend on billed calls in a month.",
+    multiprocess_mode="livemax",
+)
+PAID_REFUSED: Final = Counter(
+    "kuaida_paid_refused", "Billed calls not made because of a cap.", ("kind",)
+)
+
 # models/engine
 DATABASE_CONNECTIONS_LOST: Final = Counter(
     "kuaida_database_connections_lost",
@@ -294,6 +310,9 @@ for _queue in Queue:
 for _process in (*READERS, "relay", "beat"):
     FROZEN_REPLACED.labels(_process)
 NOTIFICATIONS.labels("unknown", "timeout")
+for _end in ("charged", "free", "unknown"):
+    PAID_CALLS.labels("phone", _end)
+PAID_REFUSED.labels("phone")
 WECHAT_TOKEN_REFRESHES.labels("failed")
 HTTP_ERRORS.labels("overloaded")
 for _reason in ("unknown task", "bad message"):

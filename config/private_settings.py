@@ -16,7 +16,7 @@ class PrivateSettings(SettingGroup):
     previous_key_s: int = Field(
         300,
         alias="SESSION_KEY_PREVIOUS_S",
-        ge=0,
+        ge=1,
         le=600,
         description="Seconds a session_key stays after a newer login, for data that "
         "was encrypted just before it; not longer than data may be old (10 minutes).",
@@ -51,4 +51,38 @@ class PrivateSettings(SettingGroup):
         le=1000,
         description="Milliseconds that opening data takes at least when it fails, so "
         "that its time does not tell the cause; opening takes about a tenth of it.",
+    )
+    phone_cost_fen: int = Field(
+        3,
+        alias="PHONE_COST_FEN",
+        ge=0,
+        description="What WeChat bills for one phone number by code, in fen.",
+    )
+    phone_monthly_cap_fen: int = Field(
+        300_000,
+        alias="PHONE_MONTHLY_CAP_FEN",
+        ge=0,
+        description="Fen one app may spend on phone numbers in a month of China; an "
+        "alert comes at four fifths. Calls with an unknown end count as spent.",
+    )
+    phone_user_daily: int = Field(
+        10,
+        alias="PHONE_USER_DAILY",
+        ge=1,
+        description="Billed calls one user may cause in a day of China; a person binds "
+        "one number, a script could spend the budget of all.",
+    )
+    paid_call_s: int = Field(
+        60,
+        alias="PAID_CALL_S",
+        ge=30,
+        description="Seconds after which a reserved call that nobody settled counts "
+        "as lost with its process; longer than any request may take (30 s).",
+    )
+    paid_calls_days: int = Field(
+        400,
+        alias="PAID_CALLS_DAYS",
+        ge=40,
+        description="Days the ledger of billed calls is kept; bills come monthly and "
+        "are compared with it over a year.",
     )

@@ -34,6 +34,8 @@ MODULE_QUEUES: dict[str, Queue] = {
     "tasks.orders": Queue.ORDERS,
     "tasks.push_messages": Queue.PUSH_MESSAGES,
     "tasks.maintenance": Queue.MAINTENANCE,
+    "tasks.paid_calls": Queue.MAINTENANCE,
+    "tasks.wechat_keys": Queue.MAINTENANCE,
     "tasks.schedule": Queue.MAINTENANCE,
     "tasks.notifications": Queue.NOTIFICATIONS,
     "tasks.notification_sweep": Queue.MAINTENANCE,

@@ -70,6 +70,13 @@ SCHEDULE: tuple[Job, ...] = (
         catch_up=CatchUp.ONCE,
     ),
     Job(
+        name="settle_paid_calls",
+        task="tasks.paid_calls.settle_paid_calls",
+        every_s=60,
+        # What was left over is found by the next run.
+        catch_up=CatchUp.ONCE,
+    ),
+    Job(
         name="apply_retention",
         task="tasks.retention.apply_retention",
         every_s=3600,

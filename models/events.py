@@ -13,6 +13,7 @@ class EventType(StrEnum):
     LOGIN_ENRICHED = "login.enriched"
     SESSION_REVOKED = "session.revoked"
     PROFILE_UPDATED = "profile.updated"
+    PHONE_BOUND = "phone.bound"
     NOTIFICATION_FAILED = "notification.failed"
     OPERATION_UPDATED = "operation.updated"
 

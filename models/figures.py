@@ -11,6 +11,7 @@ from models.base import database_now
 from models.notifications import Notification
 from models.operations import Operation
 from models.outbox_support import Backlog, backlog
+from models.paid_calls import most_spent
 from models.schedule_support import ages_of_done, lateness
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ DAY_MS = 86_400_000
 class Figures:
     """The outbox by lane, counts by state, and how the clock's jobs are.
 
-    ``fresh_unknown`` are the messages whose end became unknown within a day.
+    ``fresh_unknown`` are the messages whose end became unknown within a day,
+    ``paid_fen`` is what the app that spent most has spent this month.
     """
 
     backlog: Backlog
     operations: dict[str, int]
     notifications: dict[str, int]
     fresh_unknown: int
+    paid_fen: int
     slot_ages_ms: dict[str, int]
     slot_late_ms: dict[str, int]
 
@@ -45,6 +48,7 @@ def read_figures(session: Session) -> Figures:
         _count(session, Operation, OPERATIONS),
         _count(session, Notification, NOTIFICATIONS),
         _count_fresh_unknown(session),
+        most_spent(session),
         ages_of_done(session),
         lateness(session),
     )

@@ -24,7 +24,7 @@ class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A journal entry: a login, or the rotation of a session's refresh token.
 
     Holds ids and plain values only; openid and session_key stay in the sealed
-    blob of `models/stores/sessions.py`. Times are epoch milliseconds.
+    blob of `models/stores/wechat_keys.py`. Times are epoch milliseconds.
     """
 
     id: Id
@@ -41,3 +41,5 @@ class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     request_id: RequestId | None = None
     # The user's epoch at the opening; what was journalled before has none, as 0.
     epoch: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    # Another session_key was written a moment before: which one holds WeChat?
+    contested: bool = False

@@ -2,7 +2,7 @@
 
 Columns are named one by one: a new one is private until somebody adds it here. Left
 out on purpose: openid and unionid (WeChat's names for the person; only that we hold
-them is told), hashes, and the sealed fields of messages.
+them is told), whole phone numbers, hashes, and the sealed fields of messages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from models.identities import Identity
 from models.logins import LoginEvent
 from models.notifications import Notification
 from models.operations import Operation
+from models.paid_calls import PaidCall
 from models.personal_data import Section
+from models.phones import Phone
 from models.sessions import Session
 from models.user_events import UserEvent
 from models.users import User
@@ -33,6 +35,20 @@ SECTIONS = (
         key="app_id openid_hash",
         shown="app_id created_at",
         held_column="unionid_hash",
+    ),
+    Section(
+        "phones",
+        Phone,
+        owner="user_id",
+        key="user_id",
+        shown="app_id country_code masked bound_at",
+    ),
+    Section(
+        "billed_calls",
+        PaidCall,
+        owner="user_id",
+        key="at id",
+        shown="id app_id kind state at",
     ),
     Section(
         "sessions",

@@ -100,6 +100,11 @@ def read_users(session: Session, user_ids: Sequence[str]) -> Sequence[Row[Any]]:
     return session.execute(select(table).where(table.c.id.in_(user_ids))).all()
 
 
+def find_app_id(session: Session, user_id: str) -> str | None:
+    """Return the app of a user, None when SQL has no row yet."""
+    return session.scalar(select(User.app_id).where(User.id == user_id))
+
+
 def ensure_user(session: Session, user_id: str, app_id: str, at: int) -> None:
     """Insert the row of a user known since ``at`` (epoch ms), unless it exists.
 

@@ -27,6 +27,8 @@ TASK_MODULES = (
     "tasks.notifications",
     "tasks.notification_sweep",
     "tasks.maintenance",
+    "tasks.paid_calls",
+    "tasks.wechat_keys",
     "tasks.retention",
     "tasks.exports",
 )

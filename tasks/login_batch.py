@@ -13,6 +13,7 @@ import msgspec
 
 from config.logging import get_logger
 from config.metrics import LOGINS_POISONED, OUTBOX_DEAD
+from models.database import UnitOfWork
 from models.identities import IdentityRow
 from models.inbox import mark_done
 from models.login_entry import LoginEntry
@@ -28,6 +29,7 @@ from tasks.app import Resources
 from tasks.failures import cause_of, is_rival
 
 REPLAY = "tasks.logins.replay_login"
+SETTLE_KEY = "tasks.wechat_keys.settle_session_key"
 # A rival that wrote the same logins has committed by the second look.
 RIVAL_ATTEMPTS = 3
 
@@ -137,6 +139,16 @@ def write_batch(house: Resources, logins: Mapping[StreamEntry, LoginEntry]) -> W
     return written
 
 
+def _record(
+    uow: UnitOfWork, logins: list[LoginEntry], sealing: Sealing
+) -> list[Profile]:
+    """Write the logins, and have WeChat asked whose keys may be in the wrong order."""
+    contested = {(e.user_id, e.app_id) for e in logins if e.contested}
+    for user_id, app_id in sorted(contested):
+        uow.enqueue(SETTLE_KEY, user_id, app_id=app_id)
+    return record_logins(uow.session, logins, sealing.find)
+
+
 def set_aside(house: Resources, poison: Sequence[Poison]) -> None:
     """Keep entries that cannot be stored as dead outbox rows, each of them once."""
     if not poison:
@@ -153,12 +165,10 @@ def set_aside(house: Resources, poison: Sequence[Poison]) -> None:
 
 
 def _write(house: Resources, logins: list[LoginEntry]) -> list[Profile]:
-    find = Sealing(house).find
+    sealing = Sealing(house)
     for attempt in range(1, RIVAL_ATTEMPTS + 1):
         try:
-            return house.database.transact(
-                lambda uow: record_logins(uow.session, logins, find)
-            )
+            return house.database.transact(lambda uow: _record(uow, logins, sealing))
         except VALUE_REFUSED as error:
             if is_rival(error) and attempt < RIVAL_ATTEMPTS:
                 continue

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 
 from config.notification_templates import TEMPLATES
-from models.identities import find_sealed_openid
 from models.notifications import SEALING_PURPOSE, Notification
+from models.openids import OpenIds
 from models.sealing import sealer_for
 from tasks.app import Resources
 from wechat.client import SubscribeMessage
@@ -32,24 +32,11 @@ def compose(house: Resources, row: Notification) -> SubscribeMessage:
     template = TEMPLATES.get(row.template_key)
     if template is None or row.app_id not in house.gateway.app_ids:
         raise Undeliverable("not_configured")
-    openid = find_openid(house, row.app_id, row.user_id)
+    secrets = house.settings.secrets
+    openids = OpenIds(secrets, house.database, house.stores.wechat_keys)
+    openid = openids.find(row.app_id, row.user_id)
     if openid is None:
         raise Undeliverable("user_gone")
-    sealer = sealer_for(house.settings.secrets, SEALING_PURPOSE)
+    sealer = sealer_for(secrets, SEALING_PURPOSE)
     data = json.loads(sealer.unseal(row.data_sealed, row.id))
     return SubscribeMessage(openid, template.template_id, data, row.page)
-
-
-def find_openid(house: Resources, app_id: str, user_id: str) -> str | None:
-    """Return the user's openid, None when neither SQL nor a live login knows it.
-
-    Redis is asked only for a user whose first login is not in SQL yet; raises
-    `RedisUnavailable` then, if it is away.
-    """
-    with house.database.read() as session:
-        sealed = find_sealed_openid(session, app_id, user_id)
-    if sealed is not None:
-        sealer = sealer_for(house.settings.secrets, "identity")
-        return sealer.unseal(sealed, user_id).decode()
-    (told,) = house.stores.wechat_keys.find([(app_id, user_id)])
-    return None if told is None else told.openid

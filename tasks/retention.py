@@ -14,6 +14,7 @@ from models import (
     operation_ends,
     operation_files,
     outbox_support,
+    paid_calls,
     schedule_support,
     sessions,
     user_events,
@@ -51,6 +52,7 @@ def apply_retention(work: SlotWork) -> None:
         idempotency.prune: now,
         notifications.prune: ended,
         operation_files.prune: now,
+        paid_calls.prune: now - house.settings.private.paid_calls_days * DAY_MS,
         operation_ends.prune: now - house.settings.operations.operation_days * DAY_MS,
     }
     for prune, before in ages.items():

@@ -27,6 +27,8 @@ from web.services.login import LoginService
 from web.services.notifications import NotificationService
 from web.services.open_data import OpenDataService
 from web.services.operations import OperationService
+from web.services.phone import PhoneService
+from web.services.phone_calls import PhoneCalls
 from web.services.profile import ProfileService
 from web.services.result_files import ResultFiles
 from web.services.roster import Services
@@ -79,15 +81,23 @@ def open_services(settings: Settings) -> Services:
     hub = EventHub(settings, stores.event_stream, database)
     long = settings.operations
     exports_guard = BacklogGuard(database, Queue.BULK, long.bulk_backlog, long)
+    open_data_service = OpenDataService(settings, stores, gateway)
     return Services(
         admission=stores.admission,
         local_buckets=LocalBuckets(settings.limits),
         login=LoginService(settings, stores, database, gateway),
         sessions=SessionService(settings, stores, database),
         profiles=ProfileService(database, stores.users),
-        open_data=OpenDataService(settings, stores, gateway),
+        open_data=open_data_service,
+        phones=PhoneService(
+            settings,
+            stores,
+            database,
+            open_data=open_data_service,
+            calls=PhoneCalls(settings, stores, database, gateway),
+        ),
         events=EventService(settings, hub, database),
-        support=open_support(settings, stores, database),
+        support=open_support(settings, stores, database, gateway),
         answers=AnswerBook(database, keeps=is_final),
         operations=OperationService(long, database, hub),
         exports=ExportService(long, database, exports_guard),

@@ -14,7 +14,15 @@ from web.docs_page import add_docs
 from web.ops_guard import guard_admin_routes
 from web.ops_metrics import Exposition, JournalCollector
 from web.readiness import Readiness, add_readiness
-from web.views import hello, notifications, outbox, queues, schedule, timeline
+from web.views import (
+    hello,
+    notifications,
+    outbox,
+    queues,
+    schedule,
+    timeline,
+    wechat_keys,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +41,7 @@ ADMIN_ROUTES: Final[Sequence[Route]] = (
     *queues.ROUTES.routes,
     *schedule.ROUTES.routes,
     *timeline.ROUTES.routes,
+    *wechat_keys.ROUTES.routes,
 )
 OPS_ROUTES: Final[Sequence[Route]] = (
     *(route for route in hello.ROUTES.routes if route.path == "/healthz"),

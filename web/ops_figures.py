@@ -72,6 +72,11 @@ def sql_figures(found: Figures) -> Families:
             "Messages whose end became unknown within 24 hours.",
             found.fresh_unknown,
         ),
+        gauge(
+            "kuaida_paid_month_fen",
+            "Fen of this month's billed calls, of the app that spent most.",
+            found.paid_fen,
+        ),
         gauges(
             "kuaida_schedule_last_done_seconds",
             "How long ago the newest slot was due that is done.",

@@ -20,6 +20,7 @@ _COUNTRY = re.compile(r"[0-9]{1,5}")
 _DIGITS = re.compile(r"[0-9]{1,20}")
 HIGHEST_RANK = 4
 _PHONE = re.compile(r"[0-9+\- ]{3,32}")
+_NO_DIGIT = re.compile(r"[^0-9]")
 
 
 class WeChatSession(NamedTuple):
@@ -74,15 +75,24 @@ def read_phone(found: Mapping[str, Any], path: str, app_id: str) -> PhoneNumber:
     watermark = info.get("watermark")
     if not isinstance(watermark, dict) or watermark.get("appid") != app_id:
         raise WeChatLied(path, "watermark of another app")
+    phone = phone_of(info)
+    if phone is None:
+        raise WeChatLied(path, "bad countryCode or purePhoneNumber")
+    return phone
+
+
+def phone_of(info: Mapping[str, Any]) -> PhoneNumber | None:
+    """Return the number in WeChat's phone object, None when it holds no such thing."""
     # A string in today's documents, a number in older ones.
     country = info.get("countryCode")
     country = str(country) if isinstance(country, int) else country
     number = info.get("purePhoneNumber")
     if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
-        raise WeChatLied(path, "bad countryCode")
+        return None
     if not isinstance(number, str) or not _PHONE.fullmatch(number):
-        raise WeChatLied(path, "bad purePhoneNumber")
-    return PhoneNumber(country, number)
+        return None
+    digits = _NO_DIGIT.sub("", number)
+    return PhoneNumber(country.lstrip("0"), digits) if digits else None
 
 
 def read_risk_rank(found: Mapping[str, Any], path: str) -> int:

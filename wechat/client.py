@@ -151,10 +151,13 @@ class WeChatClient:
     ) -> PhoneNumber:
         """Exchange a phone-button code; WeChat checks that it is this user's.
 
-        Raises CodeInvalid for a used or expired code: only a new tap makes another.
+        A busy WeChat is asked again, as for logins; only a success is billed. Raises
+        CodeInvalid for a used or expired code: only a new tap makes another.
         """
         body = {"code": code, "openid": openid}
-        found = self._post(PHONE_NUMBER, body, deadline)
+        found = self._patiently(
+            lambda: self._post(PHONE_NUMBER, body, deadline), deadline
+        )
         return read_phone(found, PHONE_NUMBER, self._app.app_id)
 
     def risk_rank(self, question: RiskQuestion, *, deadline: Deadline) -> int:

@@ -24,17 +24,16 @@ class KeyShelf(Protocol):
     def load(self, app_id: str, user_id: str) -> HeldKeys:
         """Return the user's keys."""
 
-    def swap(self, user_id: str, seen: HeldKeys, *, window_ms: int) -> bool:
+    def swap(self, user_id: str, seen: HeldKeys) -> bool:
         """Make the previous key the current one; False when a newer login came."""
 
 
 class KeyCheck:
-    """Asks WeChat about keys; the displaced one stays for ``window_ms``."""
+    """Asks WeChat about keys."""
 
-    def __init__(self, shelf: KeyShelf, gateway: Gateway, *, window_ms: int) -> None:
+    def __init__(self, shelf: KeyShelf, gateway: Gateway) -> None:
         self._shelf = shelf
         self._gateway = gateway
-        self._window_ms = window_ms
 
     def settle(self, app_id: str, user_id: str, deadline: Deadline) -> Verdict:
         """Make the key that WeChat holds the current one; tell what was found.
@@ -60,7 +59,7 @@ class KeyCheck:
         if not self._is_alive(app_id, previous, deadline):
             return "stale"
         # Refused only when a newer login came: what that brought is the answer then.
-        self._shelf.swap(user_id, keys, window_ms=self._window_ms)
+        self._shelf.swap(user_id, keys)
         return "swapped"
 
     def _is_alive(self, app_id: str, key: HeldKey, deadline: Deadline) -> bool:

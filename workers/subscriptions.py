@@ -8,6 +8,7 @@ SUBSCRIPTIONS: dict[str, tuple[str, ...]] = {
     EventType.PROFILE_UPDATED: ("tasks.profile.warm_user_cache",),
     EventType.LOGIN_ENRICHED: (),
     EventType.SESSION_REVOKED: (),
+    EventType.PHONE_BOUND: ("tasks.profile.warm_user_cache",),
     EventType.NOTIFICATION_FAILED: (),
     EventType.OPERATION_UPDATED: (),
 }

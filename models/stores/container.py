@@ -21,7 +21,7 @@ from models.stores.sessions import SessionStore
 from models.stores.shut_paths import ShutPaths
 from models.stores.signals import SignalStore
 from models.stores.standings import StandingStore
-from models.stores.wechat_keys import WeChatKeyStore
+from models.stores.wechat_keys import KeyLives, WeChatKeyStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 REDIS_SCHEMES = ("redis://", "rediss://")
 # The signal that the outbox has work.
 WORK = "outbox"
+MS_PER_S = 1000
 
 
 class Stores:
@@ -48,7 +49,11 @@ class Stores:
             *shared,
             sealer=sealer_for(settings.secrets, "wechat-key"),
             hasher=IdentityHasher(settings.secrets.id_key),
-            verdict_s=settings.private.verdict_s,
+            lives=KeyLives(
+                settings.private.previous_key_s * MS_PER_S,
+                settings.private.contested_key_s * MS_PER_S,
+                settings.private.verdict_s * MS_PER_S,
+            ),
         )
         self.sessions = SessionStore(*shared, self.wechat_keys)
         self.users = UserCache(

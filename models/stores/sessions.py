@@ -82,6 +82,7 @@ class SessionStore:
                 self._keys.user(entry.user_id),
                 self._keys.standing(entry.user_id),
                 self._keys.standings,
+                self._keys.previous_key(entry.user_id),
             ],
             [
                 new.record,
@@ -95,6 +96,8 @@ class SessionStore:
                 new.secrets_ms,
                 _encoder.encode(entry),
                 "1" if new.standing_asked else "",
+                self._wechat_keys.lives.previous_ms,
+                self._wechat_keys.lives.contested_ms,
             ],
         )
         if outcome == b"opened":

@@ -29,7 +29,6 @@ SWAP_KEYS = load_script("swap_wechat_keys")
 REPLACE_KEY = load_script("replace_wechat_key")
 # Hex digits of a keyed hash of the key: equal keys are known by it, sealed or not.
 TAG_LENGTH = 16
-MS_PER_S = 1000
 
 _encoder = msgspec.json.Encoder()
 
@@ -54,6 +53,17 @@ class HeldKey:
     secrets: WeChatSecrets = field(repr=False)
 
 
+class KeyLives(NamedTuple):
+    """How long what stands beside a key lives, in milliseconds.
+
+    A key written within ``contested_ms`` after another one may be the older of them.
+    """
+
+    previous_ms: int
+    contested_ms: int
+    verdict_ms: int
+
+
 class HeldKeys(NamedTuple):
     """A user's key, and the one before it as long as that may still be of use."""
 
@@ -76,13 +86,14 @@ class WeChatKeyStore:
         *,
         sealer: Sealer,
         hasher: IdentityHasher,
-        verdict_s: float,
+        lives: KeyLives,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._sealer = sealer
         self._hasher = hasher
-        self._verdicts = SharedFlight(redis, lambda _: int(verdict_s * MS_PER_S))
+        self.lives = lives
+        self._verdicts = SharedFlight(redis, lambda _: lives.verdict_ms)
 
     def seal(self, secrets: WeChatSecrets, app_id: str, user_id: str) -> bytes:
         """Return ``secrets`` as Redis holds them: the key's tag, then the blob."""
@@ -123,13 +134,13 @@ class WeChatKeyStore:
         )
         return HeldKeys(current, previous)
 
-    def swap(self, user_id: str, seen: HeldKeys, *, window_ms: int) -> bool:
+    def swap(self, user_id: str, seen: HeldKeys) -> bool:
         """Make the previous key the current one; False when a newer login came."""
         if seen.current is None or seen.previous is None:
             return False
         tags = [seen.current.tag, seen.previous.tag]
         places = self._places(user_id)
-        return bool(self._redis.run(SWAP_KEYS, places, [*tags, window_ms]))
+        return bool(self._redis.run(SWAP_KEYS, places, [*tags, self.lives.previous_ms]))
 
     def replace(
         self, app_id: str, user_id: str, seen: HeldKey, fresh: WeChatSecrets

@@ -12,6 +12,7 @@ from models.stores.container import open_stores
 from tasks.app import _process, configure, resources
 from tests.integration.message_house import HASTE as QUICKLY
 from tests.integration.message_house import MessageHouse
+from tests.integration.private_house import ANY_LIMIT, private_house
 from tests.servers.fixtures import require
 from tests.servers.mariadb_server import MariaDbServer, find_mariadb
 from tests.servers.proxy import FaultProxy
@@ -24,9 +25,11 @@ from wechat.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from config.settings import Settings
     from models.stores.container import Stores
+    from tests.integration.private_house import PrivateHouse
 
 # Promises are kept in seconds here, so that a test need not wait for minutes.
 HASTE = {
@@ -120,3 +123,25 @@ def messages(
     service = NotificationService(settings, opened.stores, opened.database)
     yield MessageHouse(wired, wechat, service)
     wired.close()
+
+
+@pytest.fixture
+def open_private(
+    redis_url: str, database_url: str, make_settings: Callable[..., Settings]
+) -> Callable[..., AbstractContextManager[PrivateHouse]]:
+    """Open processes of one private house, on each database, with other settings."""
+
+    def make(**variables: str) -> AbstractContextManager[PrivateHouse]:
+        given = {"REDIS_URL": redis_url, **ANY_LIMIT, **variables}
+        return private_house(make_settings(DATABASE_URL=database_url, **given))
+
+    return make
+
+
+@pytest.fixture
+def private(
+    open_private: Callable[..., AbstractContextManager[PrivateHouse]],
+) -> Iterator[PrivateHouse]:
+    """Give one private house."""
+    with open_private() as house:
+        yield house

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from models.stores.container import Stores
 
-LIFE_MS = 60_000
+LIFE_MS, PREVIOUS_MS = 60_000, 300_000
 OLD, NEW, RESET = (
     WeChatSecrets("openid-1", f"session-key-{number}", "unionid-1") for number in "123"
 )
@@ -98,13 +98,13 @@ def test_the_two_keys_change_places(stores: Stores) -> None:
     put(stores, OLD, previous=True)
     seen = stores.wechat_keys.load(APP, USER)
 
-    assert stores.wechat_keys.swap(USER, seen, window_ms=5000)
+    assert stores.wechat_keys.swap(USER, seen)
 
     assert texts(stores) == [OLD.session_key, NEW.session_key]
     current, previous = lives(stores)
-    assert 5000 < current <= LIFE_MS
-    assert 0 < previous <= 5000
-    assert not stores.wechat_keys.swap(USER, seen, window_ms=5000)
+    assert 0 < current <= LIFE_MS
+    assert LIFE_MS < previous <= PREVIOUS_MS
+    assert not stores.wechat_keys.swap(USER, seen)
 
 
 def test_nothing_changes_places_after_a_newer_login(stores: Stores) -> None:
@@ -113,7 +113,7 @@ def test_nothing_changes_places_after_a_newer_login(stores: Stores) -> None:
     seen = stores.wechat_keys.load(APP, USER)
     put(stores, RESET)
 
-    assert not stores.wechat_keys.swap(USER, seen, window_ms=5000)
+    assert not stores.wechat_keys.swap(USER, seen)
     assert texts(stores) == [RESET.session_key, OLD.session_key]
 
 

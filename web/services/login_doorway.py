@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.database import Database
     from models.login_entry import LoginEntry
     from models.stores.container import Stores
-    from models.stores.sessions import WeChatSecrets
+    from models.stores.wechat_keys import WeChatSecrets
 
 MS_PER_S = 1000
 # Open; after asking SQL; for the user that an alias stands for; after asking again.

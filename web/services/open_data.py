@@ -46,8 +46,7 @@ class OpenDataService:
     def __init__(self, settings: Settings, stores: Stores, gateway: Gateway) -> None:
         self._private = settings.private
         self._keys = stores.wechat_keys
-        window_ms = settings.private.previous_key_s * MS_PER_S
-        self._check = KeyCheck(stores.wechat_keys, gateway, window_ms=window_ms)
+        self._check = KeyCheck(stores.wechat_keys, gateway)
 
     def show(
         self,

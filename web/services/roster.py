@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from web.services.notification_request import NewNotification
     from web.services.open_data import Signed
     from web.services.operations import OperationAnswer
+    from web.services.phone import BoundPhone
     from web.services.result_files import ResultFile
     from web.services.sessions import Revoked, Scope
     from web.services.support import Support
@@ -102,6 +103,30 @@ class OpenData(Protocol):
         deadline: Deadline,
     ) -> dict[str, Any]:
         """Return it masked, or raise `OpenDataRefused` or `Conflict`."""
+
+
+class Phones(Protocol):
+    """The caller's phone number."""
+
+    def bind_by_code(
+        self,
+        claims: Claims,
+        code: str,
+        deadline: Deadline,
+        once: Once | None = None,
+        /,
+    ) -> BoundPhone:
+        """Bind the number behind a phone button's code."""
+
+    def bind_by_data(
+        self,
+        claims: Claims,
+        sealed: SealedData,
+        deadline: Deadline,
+        once: Once | None = None,
+        /,
+    ) -> BoundPhone:
+        """Bind the number in encrypted data."""
 
 
 class Answers(Protocol):
@@ -195,6 +220,7 @@ class Services:
     sessions: Sessions
     profiles: Profiles
     open_data: OpenData
+    phones: Phones
     events: Events
     support: Support
     answers: Answers

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from config.clock import Deadline
     from models.idempotency import Once
     from models.outbox_item import OutboxItem
     from models.timeline import Timeline
+    from web.services.key_reset import KeyReset
     from web.services.outbox_shapes import (
         Discarded,
         OutboxPage,
@@ -43,6 +45,15 @@ class OutboxDesk(Protocol):
         """Give up rows that are not done."""
 
 
+class KeyDesk(Protocol):
+    """Session keys as support handles them."""
+
+    def reset(
+        self, user_id: str, deadline: Deadline, once: Once | None = None, /
+    ) -> KeyReset:
+        """Have WeChat replace the user's key."""
+
+
 class QueueView(Protocol):
     """How much waits in each lane."""
 
@@ -72,3 +83,4 @@ class Support:
     queues: QueueView
     schedule: ScheduleView
     timeline: Timelines
+    keys: KeyDesk

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from web.services.key_reset import KeyResetService
 from web.services.outbox import OutboxService
 from web.services.queues import QueueService
 from web.services.schedule import ScheduleService
@@ -14,13 +15,17 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database
     from models.stores.container import Stores
+    from wechat.gateway import Gateway
 
 
-def open_support(settings: Settings, stores: Stores, database: Database) -> Support:
+def open_support(
+    settings: Settings, stores: Stores, database: Database, gateway: Gateway
+) -> Support:
     """Return the support view of this process; nothing is asked of a store yet."""
     return Support(
         outbox=OutboxService(database, settings.journal),
         queues=QueueService(database, stores, settings.broker_prefix),
         schedule=ScheduleService(database),
         timeline=TimelineService(database),
+        keys=KeyResetService(stores, database, gateway),
     )

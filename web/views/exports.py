@@ -26,6 +26,8 @@ class ExportDocument(msgspec.Struct):
     pending_login: bool
     profile: list[dict[str, Any]]
     identities: list[dict[str, Any]]
+    phones: list[dict[str, Any]]
+    billed_calls: list[dict[str, Any]]
     sessions: list[dict[str, Any]]
     devices: list[dict[str, Any]]
     login_history: list[dict[str, Any]]

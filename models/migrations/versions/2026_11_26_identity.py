@@ -18,6 +18,7 @@ depends_on = None
 def upgrade() -> None:
     """Go forward."""
     _create_account_links()
+    _create_paid_budgets()
     _create_paid_calls()
     _create_phones()
     _create_risk_marks()
@@ -57,6 +58,8 @@ def downgrade() -> None:
 
     op.drop_table("paid_calls")
 
+    op.drop_table("paid_budgets")
+
     op.drop_table("account_links")
 
 
@@ -85,6 +88,19 @@ def _create_account_links() -> None:
         )
 
 
+def _create_paid_budgets() -> None:
+    op.create_table(
+        "paid_budgets",
+        sa.Column("app_id", sa.String(length=64), nullable=False),
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("spent_fen", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("app_id", "month", name=op.f("pk_paid_budgets")),
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mysql_engine="InnoDB",
+    )
+
+
 def _create_paid_calls() -> None:
     op.create_table(
         "paid_calls",
@@ -94,9 +110,12 @@ def _create_paid_calls() -> None:
         sa.Column("kind", sa.String(length=24), nullable=False),
         sa.Column("cost_fen", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("flight", sa.String(length=64), nullable=True),
+        sa.Column("refusal", sa.String(length=40), nullable=True),
         sa.Column("at", sa.BigInteger(), nullable=False),
         sa.Column("settled_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_paid_calls")),
+        sa.UniqueConstraint("flight", name=op.f("uq_paid_calls_flight")),
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
         mysql_engine="InnoDB",
@@ -106,6 +125,9 @@ def _create_paid_calls() -> None:
             batch_op.f("ix_paid_calls_app_id_at"), ["app_id", "at"], unique=False
         )
         batch_op.create_index(batch_op.f("ix_paid_calls_at"), ["at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_paid_calls_state_at"), ["state", "at"], unique=False
+        )
         batch_op.create_index(
             batch_op.f("ix_paid_calls_user_id_at"), ["user_id", "at"], unique=False
         )

@@ -2,12 +2,15 @@
 -- record that repeats of the same code are answered from, all or nothing.
 -- KEYS  [1] code  [2] session  [3] sessions of the user  [4] sealed WeChat key
 --       [5] login journal  [6] cached profile  [7] standing of the user
---       [8] mark that the standings are complete
+--       [8] mark that the standings are complete  [9] sealed WeChat key of before
 -- ARGV  [1] record (begins with 'r')  [2] life of the record in ms
 --       [3] session id  [4] user id  [5] app id  [6] now in ms  [7] session life in ms
 --       [8] sealed key  [9] its life in ms  [10] journal entry
 --       [11] '1' when SQL was asked for the standing
---       Record and entry hold "epoch":-1, to be filled in.
+--       [12] how long another key that stood there stays, ms  [13] how young that key
+--       must be for the entry to be marked as contested, ms
+--       Record and entry hold "epoch":-1, to be filled in. A sealed key begins with
+--       the key's tag, 16 characters.
 -- ANSWER {outcome, detail}
 --   'opened'  detail is the record that stands under the code now: ours, followed by a
 --             line break and the cached profile if there is one, or a faster caller's
@@ -32,6 +35,14 @@ redis.call('PEXPIRE', KEYS[2], ARGV[7])
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[6] - ARGV[7])
 redis.call('ZADD', KEYS[3], ARGV[6], ARGV[3])
 redis.call('PEXPIRE', KEYS[3], ARGV[7])
+local held = redis.call('GET', KEYS[4])
+if held and string.sub(held, 1, 16) ~= string.sub(ARGV[8], 1, 16) then
+  redis.call('SET', KEYS[9], held, 'PX', ARGV[12])
+  if redis.call('PTTL', KEYS[4]) > ARGV[9] - ARGV[13] then
+    -- Its exchange may have been the later one: WeChat knows, a task asks.
+    entry = string.sub(entry, 1, -2) .. ',"contested":true}'
+  end
+end
 redis.call('SET', KEYS[4], ARGV[8], 'PX', ARGV[9])
 redis.call('XADD', KEYS[5], '*', 'e', entry)
 return {'opened', record}

@@ -15,6 +15,7 @@ from models.quota import Quota
 from models.stores.admission import Admission
 from models.stores.behaviour import NO_STEP
 from models.users import Profile
+from tests.unit.web.private_seams import MemoryOpenData, MemoryPhones
 from tests.unit.web.support_seams import MemoryOutbox, memory_support
 from web.services.event_follower import EventView
 from web.services.events import HEARTBEAT, EventPage
@@ -39,10 +40,8 @@ if TYPE_CHECKING:
     from web.services.event_follower import Wish
     from web.services.login_attempt import LoginRequest
     from web.services.notification_request import NewNotification
-    from web.services.open_data import Signed
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
-    from wechat.open_data import SealedData
 
 ADMITTED = Admission("live", quota=Quota(5, 4, 1))
 GRANT = Grant("se_one", "u_one", "wxdemo0000000001", 1, 0)
@@ -148,27 +147,6 @@ class MemoryProfiles:
     ) -> Profile:
         self.fields.update(changes)
         return self.get(claims)
-
-
-@dataclass
-class MemoryOpenData:
-    """Opens everything to the same user info; remembers what was sent."""
-
-    error: Exception | None = None
-    asked: list[tuple[SealedData, Signed | None]] = field(default_factory=list)
-
-    def show(
-        self,
-        _claims: Claims,
-        sealed: SealedData,
-        signed: Signed | None,
-        _deadline: Deadline,
-        /,
-    ) -> dict[str, Any]:
-        self.asked.append((sealed, signed))
-        if self.error is not None:
-            raise self.error
-        return {"nickName": "Band", "openId": "oGZ****JJE", "gender": 1}
 
 
 @dataclass
@@ -329,6 +307,7 @@ class House:
     local_buckets: LocalBuckets
     answers: MemoryAnswers
     open_data: MemoryOpenData = field(default_factory=MemoryOpenData)
+    phones: MemoryPhones = field(default_factory=MemoryPhones)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
@@ -342,6 +321,7 @@ class House:
             sessions=self.sessions,
             profiles=self.profiles,
             open_data=self.open_data,
+            phones=self.phones,
             events=self.events,
             support=memory_support(self.outbox),
             answers=self.answers,

@@ -11,12 +11,14 @@ from models.errors import NotFound
 from models.outbox_item import OutboxItem
 from models.timeline import Timeline
 from models.timeline_entries import Entry
+from web.services.key_reset import KeyReset
 from web.services.outbox_shapes import Discarded, OutboxPage, Replayed
 from web.services.queues import Queues
 from web.services.schedule import Schedule
 from web.services.support import Support
 
 if TYPE_CHECKING:
+    from config.clock import Deadline
     from models.idempotency import Once
     from web.services.outbox_shapes import OutboxQuery
 
@@ -100,6 +102,17 @@ class MemoryTimeline:
         return Timeline(name, [entry], truncated=False)
 
 
+class MemoryKeys:
+    """Resets the key of one user."""
+
+    def reset(
+        self, user_id: str, _deadline: Deadline, _once: Once | None = None, /
+    ) -> KeyReset:
+        if user_id != "u_one":
+            raise NotFound
+        return KeyReset(user_id, "reset")
+
+
 def memory_support(outbox: MemoryOutbox) -> Support:
     """Return the support view around ``outbox``."""
     return Support(
@@ -107,4 +120,5 @@ def memory_support(outbox: MemoryOutbox) -> Support:
         queues=Overview(QUEUES),
         schedule=Overview(SCHEDULE),
         timeline=MemoryTimeline(),
+        keys=MemoryKeys(),
     )

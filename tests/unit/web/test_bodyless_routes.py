@@ -22,6 +22,7 @@ ADMIN_PATHS = {
     "/admin/v1/notifications/nt_1/cancel",
     "/admin/v1/notifications/nt_1/retry",
     "/admin/v1/outbox/ob_1/replay",
+    "/admin/v1/users/u_one/reset-session-key",
 }
 REFUSED: list[tuple[bytes, str, int, str]] = [
     (b'{"force": true}', JSON, 400, "unknown_field"),
@@ -37,6 +38,7 @@ REFUSED: list[tuple[bytes, str, int, str]] = [
 def without_body() -> set[str]:
     """Return every write that needs no body, ids filled in."""
     ids = {"operation_id": "op_1", "notification_id": "nt_1", "row_id": "ob_1"}
+    ids["user_id"] = "u_one"
     return {
         route.path.replace("<", "{").replace(">", "}").format(**ids)
         for route in (*PUBLIC_ROUTES, *ADMIN_ROUTES)
