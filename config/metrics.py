@@ -100,6 +100,11 @@ IDEMPOTENT: Final = Counter(
 SESSIONS_HEALED: Final = Counter(
     "kuaida_sessions_healed", "Sessions found missing in a store and written again."
 )
+REFRESH_PROOFS: Final = Counter(
+    "kuaida_refresh_proofs",
+    "Refresh tokens that no stored hash proved, or that one refuted: unproven, forged.",
+    ("outcome",),
+)
 JWT_KEY_FAULTS: Final = Counter(
     "kuaida_jwt_key_faults",
     "Key files of access tokens that could not be read, or not rotated.",
@@ -315,6 +320,8 @@ for _end in ("charged", "free", "unknown"):
 PAID_REFUSED.labels("phone")
 WECHAT_TOKEN_REFRESHES.labels("failed")
 HTTP_ERRORS.labels("overloaded")
+for _outcome in ("unproven", "forged"):
+    REFRESH_PROOFS.labels(_outcome)
 for _reason in ("unknown task", "bad message"):
     WORKER_REFUSED.labels(_reason)
 for _job in SCHEDULE:

@@ -24,7 +24,15 @@ class TokenSettings(SettingGroup):
         2_592_000,
         alias="REFRESH_TOKEN_S",
         ge=60,
-        description="Life of a refresh token in seconds (30 days).",
+        description="Life of a refresh token in seconds (30 days): so long may a "
+        "session lie idle.",
+    )
+    session_max_s: int = Field(
+        15_552_000,
+        alias="SESSION_MAX_S",
+        ge=60,
+        description="Life of a session in seconds (180 days), however often it is "
+        "refreshed; then WeChat is asked again who this is.",
     )
     grace_s: int = Field(
         10,

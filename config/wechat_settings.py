@@ -20,6 +20,8 @@ class WeChatApp(SettingGroup):
     push_token: SecretStr = SecretStr("")
     encoding_aes_key: SecretStr = SecretStr("")
     dialect: Literal["rest", "http200", "code200", "errno"] = "rest"
+    # Sessions a user may have at a time, the newest ones; 1 is one phone, 0 any number.
+    max_sessions: int = Field(0, ge=0, le=1000)
 
     @field_validator("encoding_aes_key")
     @classmethod
@@ -55,7 +57,7 @@ class WeChatSettings(SettingGroup):
         min_length=1,
         repr=False,
         description="JSON list of {app_id, secret, push_token, encoding_aes_key, "
-        "dialect?}; unset is the demo app of the simulator.",
+        "dialect?, max_sessions?}; unset is the demo app of the simulator.",
     )
     connect_timeout_s: float = Field(
         2.0,

@@ -1,4 +1,4 @@
-"""A journal entry: what a login or a refresh leaves for the enrichment to write."""
+"""A journal entry: what a session leaves in Redis for the enrichment to write."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ UNKNOWN_EPOCH = -1
 
 
 class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A journal entry: a login, or the rotation of a session's refresh token.
+    """A journal entry: a login, a rotated refresh token, or one that was reused.
 
     Holds ids and plain values only; openid and session_key stay in the sealed
     blob of `models/stores/wechat_keys.py`. Times are epoch milliseconds.
     """
 
     id: Id
-    kind: Literal["login", "refresh"]
+    kind: Literal["login", "refresh", "reused"]
     user_id: Id
     app_id: AppId
     session_id: Id
@@ -43,3 +43,9 @@ class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
     # Another session_key was written a moment before: which one holds WeChat?
     contested: bool = False
+    # When the session was opened; of a login that is ``at``.
+    opened_at: EpochMs | None = None
+    # Of the session's refresh tokens; an access token does not know it.
+    refresh_hash: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+    # How many sessions the app lets a user have at a time; 0 for any number.
+    max_sessions: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0

@@ -27,6 +27,7 @@ from models.devices import write_devices
 from models.events import Event, EventType
 from models.identities import IdentityRow, write_identities
 from models.outbox import add_event
+from models.session_ends import end_by_journal
 from models.sessions import write_sessions
 from models.user_events import write_numbered
 from models.users import (
@@ -90,6 +91,8 @@ def record_logins(
     users = read_users(session, list({entry.user_id for entry in entries}))
     if fresh:
         _publish(session, fresh, {user.id: user.event_seq for user in users})
+    # Last: it numbers its events after those of the logins.
+    end_by_journal(session, entries)
     return [profile_of(user) for user in users]
 
 
@@ -147,7 +150,7 @@ def _write_users(session: SqlSession, fresh: Sequence[LoginEntry]) -> None:
 
 def _write_lost_users(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
     """Insert users whose first login went with a wiped Redis; a refresh proves them."""
-    lost = {entry.user_id: entry for entry in entries if entry.kind == "refresh"}
+    lost = {entry.user_id: entry for entry in entries if entry.kind != "login"}
     known = session.scalars(select(User.id).where(User.id.in_(list(lost))))
     for user_id in known:
         del lost[user_id]

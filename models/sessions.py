@@ -6,9 +6,10 @@ away or was wiped.
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from sqlalchemy import BigInteger, Index, String, delete, select, update
+from sqlalchemy import BigInteger, Index, String, delete, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import (
@@ -22,6 +23,7 @@ from models.base import (
     database_now_ms,
     upsert,
 )
+from models.users import User
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
     from models.login_entry import LoginEntry
     from models.standings import UserStanding
+
+# MySQL wants a limit where there is an offset; the next login ends the others.
+REPLACED_AT_ONCE = 1000
 
 
 class Session(Base):
@@ -53,7 +58,7 @@ class Session(Base):
     ended_by: Mapped[str | None] = mapped_column(String(12))
     # The user's epoch at its opening: below the present one, the session is void.
     epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    # Of the refresh token that is current; None where only its MAC can tell.
+    # Of what only its refresh tokens hold; None where their MAC alone can tell.
     refresh_hash: Mapped[str | None] = mapped_column(String(64))
 
 
@@ -65,21 +70,48 @@ class Standing(NamedTuple):
 
     live: bool
     user_id: str
+    app_id: str
     generation: int
     rotated_at: int
     epoch: int
+    refresh_hash: str | None
+    created_at: int
+    expires_at: int
+
+    @property
+    def owner(self) -> tuple[str, str, int]:
+        """Whose it is: user, app, and the user's epoch at its opening."""
+        return self.user_id, self.app_id, self.epoch
+
+
+Outcome = Literal[
+    "rotated", "grace", "revoked", "banned", "reused", "forged", "behind", "unknown"
+]
 
 
 class Rotation(NamedTuple):
     """What became of a presented refresh token; ``at`` is when (epoch ms)."""
 
-    outcome: Literal["rotated", "grace", "revoked", "banned", "reused", "unknown"]
+    outcome: Outcome
     generation: int = 0
     at: int = 0
 
 
+class Presented(NamedTuple):
+    """A refresh token as the stores see it; ``ends_at`` is its successor's end."""
+
+    generation: int
+    refresh_hash: str
+    ends_at: int
+
+
 def decide_rotation(
-    row: Session, standing: UserStanding, presented: int, *, now: int, grace_ms: int
+    row: Session,
+    standing: UserStanding,
+    presented: Presented,
+    *,
+    now: int,
+    grace_ms: int,
 ) -> Rotation:
     """Apply the rotation rule (RFC 9700 4.14.2, with a grace) to a locked row.
 
@@ -91,11 +123,16 @@ def decide_rotation(
     over = row.expires_at <= now or row.epoch < standing.epoch
     if over or row.revoked_at is not None:
         return Rotation("revoked")
-    if presented >= row.generation:
-        row.generation = presented + 1
+    row.refresh_hash = row.refresh_hash or presented.refresh_hash
+    if not hmac.compare_digest(row.refresh_hash, presented.refresh_hash):
+        return Rotation("forged")
+    if presented.generation >= row.generation:
+        row.generation = presented.generation + 1
         row.rotated_at = row.last_seen_at = now
+        row.expires_at = max(row.expires_at, presented.ends_at)
         return Rotation("rotated", row.generation, now)
-    if presented == row.generation - 1 and now - row.rotated_at <= grace_ms:
+    in_grace = now - row.rotated_at <= grace_ms
+    if presented.generation == row.generation - 1 and in_grace:
         return Rotation("grace", row.generation, row.rotated_at)
     row.revoked_at, row.ended_by = now, "reused"
     return Rotation("reused")
@@ -107,7 +144,17 @@ def find_standing(session: SqlSession, session_id: str) -> Standing | None:
     if row is None:
         return None
     live = row.revoked_at is None and row.expires_at > database_now(session)
-    return Standing(live, row.user_id, row.generation, row.rotated_at, row.epoch)
+    return Standing(
+        live,
+        row.user_id,
+        row.app_id,
+        row.generation,
+        row.rotated_at,
+        row.epoch,
+        row.refresh_hash,
+        row.created_at,
+        row.expires_at,
+    )
 
 
 def find_owner(session: SqlSession, session_id: str) -> str | None:
@@ -127,6 +174,24 @@ def list_live_ids(session: SqlSession, user_id: str) -> list[str]:
         Session.user_id == user_id,
         Session.revoked_at.is_(None),
         Session.expires_at > database_now_ms(),
+    )
+    return list(session.scalars(found))
+
+
+def list_beyond(session: SqlSession, user_id: str, keep: int) -> list[str]:
+    """Return the ids of the user's live sessions but for the ``keep`` newest."""
+    epoch = select(User.epoch).where(User.id == user_id).scalar_subquery()
+    found = (
+        select(Session.id)
+        .where(
+            Session.user_id == user_id,
+            Session.revoked_at.is_(None),
+            Session.expires_at > database_now_ms(),
+            Session.epoch >= func.coalesce(epoch, 0),
+        )
+        .order_by(Session.created_at.desc(), Session.id.desc())
+        .offset(keep)
+        .limit(REPLACED_AT_ONCE)
     )
     return list(session.scalars(found))
 
@@ -159,21 +224,26 @@ def ensure_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
     """Insert the rows that enrichment may not have written yet.
 
     A row that exists, also one that a rival writes at this moment, stays; only its
-    generation rises to the entry's.
+    generation rises to the entry's, and a hash it lacks is filled in.
     """
     rows = [_row_of(entry) for entry in sorted(entries, key=lambda e: e.session_id)]
-    upsert(session, Session.__table__, rows, {"generation": "max"})
+    change = {"generation": "max", "refresh_hash": "keep"}
+    upsert(session, Session.__table__, rows, change)
 
 
 def write_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
     """Insert the sessions of journal ``entries``, or raise theirs to the newest."""
     rows: dict[str, dict[str, object]] = {}
     for entry in sorted(entries, key=lambda entry: entry.generation):
-        first = rows.get(entry.session_id, {}).get("created_at", entry.at)
-        rows[entry.session_id] = _row_of(entry) | {"created_at": first}
+        row, before = _row_of(entry), rows.get(entry.session_id)
+        if before is not None:
+            row["created_at"] = before["created_at"]
+            row["refresh_hash"] = row["refresh_hash"] or before["refresh_hash"]
+        rows[entry.session_id] = row
     newest = ("generation", "rotated_at", "last_seen_at", "expires_at")
     in_order = [rows[key] for key in sorted(rows)]
-    upsert(session, Session.__table__, in_order, dict.fromkeys(newest, "max"))
+    change = dict.fromkeys(newest, "max") | {"refresh_hash": "keep"}
+    upsert(session, Session.__table__, in_order, change)
 
 
 def _row_of(entry: LoginEntry) -> dict[str, object]:
@@ -185,11 +255,12 @@ def _row_of(entry: LoginEntry) -> dict[str, object]:
         "ip": entry.ip,
         "generation": entry.generation,
         "rotated_at": entry.at,
-        "created_at": entry.at,
+        "created_at": entry.at if entry.opened_at is None else entry.opened_at,
         "last_seen_at": entry.at,
         "expires_at": entry.expires_at,
         "revoked_at": None,
         "epoch": entry.epoch,
+        "refresh_hash": entry.refresh_hash,
     }
 
 

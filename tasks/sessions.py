@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.sessions import find_owner
+from models.login_entry import LoginEntry
+from models.sessions import find_owner, find_standing
 from tasks.app import app
 from tasks.base import OutboxTask, Work
 
@@ -18,3 +19,27 @@ def mark_revoked(work: Work) -> None:
     if user_id is not None:
         life_ms = house.settings.tokens.refresh_s * MS_PER_S
         house.stores.sessions.revoke(user_id, [work.subject_id], life_ms=life_ms)
+
+
+@app.task(base=OutboxTask)
+def mark_rotated(work: Work) -> None:
+    """Bring a session's copy up to a rotation that SQL decided without Redis."""
+    house = work.resources
+    with house.database.read() as session:
+        row = find_standing(session, work.subject_id)
+    if row is None or not row.live:
+        return
+    entry = LoginEntry(
+        id=work.subject_id,
+        kind="refresh",
+        user_id=row.user_id,
+        app_id=row.app_id,
+        session_id=work.subject_id,
+        at=row.rotated_at,
+        expires_at=row.expires_at,
+        generation=row.generation,
+        epoch=row.epoch,
+        opened_at=row.created_at,
+        refresh_hash=row.refresh_hash,
+    )
+    house.stores.sessions.restore(entry)

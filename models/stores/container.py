@@ -55,7 +55,11 @@ class Stores:
                 settings.private.verdict_s * MS_PER_S,
             ),
         )
-        self.sessions = SessionStore(*shared, self.wechat_keys)
+        self.sessions = SessionStore(
+            *shared,
+            self.wechat_keys,
+            longest_ms=settings.tokens.session_max_s * MS_PER_S,
+        )
         self.users = UserCache(
             *shared,
             life_s=settings.journal.user_cache_s,

@@ -23,7 +23,7 @@ KEY_FAMILIES = (
     KeyFamily("watched:{device}", "until its weight has faded", "SQL has the marks"),
     KeyFamily("code:{app}:{hash}", "CODE_LIFE_S", "WeChat's codes live 5 minutes"),
     KeyFamily("session:{id}", "REFRESH_TOKEN_S", "as long as its refresh token"),
-    KeyFamily("sessions:{user}", "REFRESH_TOKEN_S", "ids for 'log out everywhere'"),
+    KeyFamily("sessions:{user}", "SESSION_MAX_S", "ids for 'log out everywhere'"),
     KeyFamily("standing:{user}", "none", "bans must not run out; few users have one"),
     KeyFamily("standings", "none", "says that no special standing is missing"),
     KeyFamily("standings-loading", "LOADING_LIFE_S", "a loader that died is replaced"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from config.metrics import REFRESH_PROOFS
 from models.login_entry import LoginEntry
 from models.sessions import EndReason, Rotation
 from models.stores.scripts import load_script
@@ -50,13 +51,28 @@ class Opened(NamedTuple):
     alias: str = ""
 
 
+class Current(NamedTuple):
+    """A session as it is now: whether it lives, its generation and when it was made."""
+
+    live: bool
+    generation: int
+    rotated_at: int
+
+
 class SessionStore:
     """Sessions in Redis; the SQL rows follow through the login journal."""
 
     def __init__(
-        self, redis: SharedPipeline, keys: Keys, wechat_keys: WeChatKeyStore
+        self,
+        redis: SharedPipeline,
+        keys: Keys,
+        wechat_keys: WeChatKeyStore,
+        *,
+        longest_ms: int,
     ) -> None:
         self._redis = redis
+        # A session's longest life: so long a user's list of them is kept.
+        self._longest_ms = longest_ms
         self._keys = keys
         self._wechat_keys = wechat_keys
 
@@ -98,34 +114,42 @@ class SessionStore:
                 "1" if new.standing_asked else "",
                 self._wechat_keys.lives.previous_ms,
                 self._wechat_keys.lives.contested_ms,
+                entry.refresh_hash or "",
+                self._longest_ms,
             ],
         )
         if outcome == b"opened":
             return Opened("opened", record=bytes(detail))
         return Opened(outcome.decode(), alias=detail.decode())
 
-    def rotate(
-        self, entry: LoginEntry, presented: int, *, grace_ms: int, life_ms: int
-    ) -> Rotation:
-        """Rotate the refresh token of generation ``presented`` and journal it.
+    def rotate(self, entry: LoginEntry, *, grace_ms: int) -> Rotation:
+        """Rotate the refresh token that ``entry`` describes, and journal it.
 
-        ``entry`` describes the session; the script fills in generation and time.
-        ``unknown`` means that Redis does not hold the session, or an older one.
+        The script fills in generation and time. ``unknown`` means that Redis does not
+        hold the session, ``behind`` that it holds an older one.
         """
         template = msgspec.to_builtins(entry)
         template |= {"generation": "@generation@", "at": "@at@"}
-        outcome, generation, at = self._redis.run(
+        outcome, generation, at, unproven = self._redis.run(
             ROTATE_SESSION,
             [
                 self._keys.session(entry.session_id),
                 self._keys.logins,
                 self._keys.standing(entry.user_id),
             ],
-            [presented, grace_ms, life_ms, _encoder.encode(template)],
+            [
+                entry.generation,
+                grace_ms,
+                entry.expires_at - entry.at,
+                _encoder.encode(template),
+                entry.refresh_hash or "",
+            ],
         )
+        if unproven:
+            REFRESH_PROOFS.labels("unproven").inc()
         return Rotation(outcome.decode(), int(generation), int(at))
 
-    def restore(self, entry: LoginEntry, *, life_ms: int) -> bool:
+    def restore(self, entry: LoginEntry) -> bool:
         """Write the copy again after Redis lost it, and journal what SQL may lack.
 
         False when a copy stands there that is as new, or revoked.
@@ -143,12 +167,51 @@ class SessionStore:
                 entry.app_id,
                 entry.generation,
                 entry.at,
-                life_ms,
+                entry.expires_at - entry.at,
                 _encoder.encode(entry),
                 entry.epoch,
+                entry.refresh_hash or "",
+                entry.at if entry.opened_at is None else entry.opened_at,
+                self._longest_ms,
             ],
         )
         return bool(written)
+
+    def journal(self, entry: LoginEntry) -> None:
+        """Have the enrichment write ``entry``, when SQL cannot be told now."""
+        self._redis.execute("XADD", self._keys.logins, "*", "e", _encoder.encode(entry))
+
+    def find_current(self, session_id: str, user_id: str) -> Current | None:
+        """Return the session as it is now, None when Redis does not hold it."""
+        (user, generation, rotated, revoked, epoch), standing = (
+            self._redis.execute_many(
+                [
+                    (
+                        "HMGET",
+                        self._keys.session(session_id),
+                        *("user", "generation", "rotated", "revoked", "epoch"),
+                    ),
+                    ("HMGET", self._keys.standing(user_id), "epoch", "banned"),
+                ]
+            )
+        )
+        if user is None:
+            return None
+        over = standing[1] == b"1" or int(standing[0] or 0) > int(epoch or 0)
+        live = revoked is None and not over
+        return Current(live, int(generation or 0), int(rotated or 0))
+
+    def keep_newest(self, user_id: str, keep: int, *, life_ms: int) -> list[str]:
+        """Mark all but the user's ``keep`` newest sessions as replaced; return those.
+
+        One round trip when there are not too many.
+        """
+        name = self._keys.sessions(user_id)
+        if int(self._redis.execute("ZCARD", name)) <= keep:
+            return []
+        beyond = self.list_ids(user_id)[:-keep]
+        self.revoke(user_id, beyond, life_ms=life_ms, reason="replaced")
+        return beyond
 
     def list_ids(self, user_id: str) -> list[str]:
         """Return the ids of the user's live sessions, oldest first."""

@@ -36,6 +36,7 @@ WIDE = {"RATE_LIMITS": '{"login.device": "1000/1000", "login.ip": "1000/1000"}'}
 class House:
     """A login service and the world around it."""
 
+    settings: Settings
     service: LoginService
     stores: Stores
     database: Database
@@ -89,7 +90,7 @@ def open_house(settings: Settings) -> House:
         stores.standings.load(lambda: None)
     gateway = open_gateway(settings, stores, transport=wechat)
     service = LoginService(settings, stores, database, gateway)
-    return House(service, stores, database, wechat)
+    return House(settings, service, stores, database, wechat)
 
 
 # Another process of the deployment; its simulator makes the same codes from its seed.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 APP, USER = "wx1", "u_1"
 TOLD = WeChatSecrets("openid-1", "session-key-1", "unionid-1")
 LIFE_MS, GRACE_MS = 60_000, 20_000
+REFRESH_HASH = "ab" * 32
 
 
 def entry(session_id: str = "se_1", **changes: Any) -> LoginEntry:
@@ -29,6 +30,7 @@ def entry(session_id: str = "se_1", **changes: Any) -> LoginEntry:
         "session_id": session_id,
         "at": at,
         "expires_at": at + LIFE_MS,
+        "refresh_hash": REFRESH_HASH,
         **changes,
     }
     return LoginEntry(**values)

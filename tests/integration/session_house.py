@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -14,13 +15,17 @@ from models.login_entry import LoginEntry
 from models.logins import record_logins
 from models.outbox import Outbox
 from models.stores.admission import Caller as LimitCaller
+from models.stores.container import open_stores
 from models.stores.sessions import NewSession
 from models.stores.wechat_keys import WeChatSecrets
+from tests.conftest import NOWHERE
 from web.services.caller import Caller, Claims
 from web.services.sessions import SessionService
-from web.services.tokens import Grant, Tokens, TokenSigner, token_id
+from web.services.tokens import Grant, Tokens, TokenSigner, hash_of, token_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from config.settings import Settings
     from models.database import Database
     from models.stores.admission import Admission
@@ -41,9 +46,12 @@ class House:
     service: SessionService
     cut_off: SessionService
 
-    def login(self, user: str, *, enriched: bool = True) -> Grant:
+    def login(
+        self, user: str, *, enriched: bool = True, age_ms: int = 0, keep: int = 0
+    ) -> Grant:
         """Open a session; the journal has or has not been written to SQL yet."""
-        at = now_ms()
+        at = now_ms() - age_ms
+        secret = f"secret of {user} at {at}"
         entry = LoginEntry(
             id=new_id("lg"),
             kind="login",
@@ -52,6 +60,8 @@ class House:
             session_id=new_id("se"),
             at=at,
             expires_at=at + LIFE_MS,
+            refresh_hash=hash_of(secret),
+            max_sessions=keep,
         )
         told = WeChatSecrets("o", "k")
         code = f"kuaida:code:{entry.id}"
@@ -62,7 +72,7 @@ class House:
         )
         if enriched:
             self.enrich(entry)
-        return Grant(entry.session_id, user, APP, 1, at)
+        return Grant(entry.session_id, user, APP, 1, at, 0, at, secret)
 
     def enrich(self, *entries: LoginEntry) -> None:
         """Do what the task does with journal entries."""
@@ -116,6 +126,21 @@ class House:
                 sa.select(Outbox.subject_id).where(Outbox.name == task)
             )
             return set(found)
+
+
+@contextmanager
+def open_pair(
+    settings: Settings, stores: Stores, database: Database, **tokens: Any
+) -> Iterator[House]:
+    """Open a house with the token settings that are named, and its cut-off twin."""
+    nowhere = settings.redis.model_copy(update={"url": NOWHERE, "broker_url": NOWHERE})
+    cut = open_stores(settings.model_copy(update={"redis": nowhere}))
+    chosen = settings.model_copy(
+        update={"tokens": settings.tokens.model_copy(update=tokens)}
+    )
+    services = (SessionService(chosen, s, database) for s in (stores, cut))
+    yield House(chosen, stores, database, *services)
+    cut.close()
 
 
 def late_login(grant: Grant) -> LoginEntry:

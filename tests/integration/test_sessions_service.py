@@ -15,11 +15,12 @@ from models import sessions as rows
 from models.base import new_id
 from models.database import open_database
 from models.errors import DatabaseUnavailable, Forbidden, Unauthenticated
+from models.session_ends import MARK_REVOKED
 from models.standings import PUBLISH, ban, set_action
 from models.stores.container import open_stores
 from tests.conftest import NOWHERE
 from tests.integration.session_house import CALLER, House, claims, late_login
-from web.services.sessions import MARK_REVOKED, SessionService
+from web.services.sessions import SessionService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

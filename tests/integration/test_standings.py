@@ -206,7 +206,5 @@ def verify_until(until: int, number: int) -> UserStanding:
 
 
 def rotated(stores: Stores, session_id: str) -> str:
-    told = stores.sessions.rotate(
-        entry(session_id, kind="refresh"), 1, grace_ms=1000, life_ms=60_000
-    )
+    told = stores.sessions.rotate(entry(session_id, kind="refresh"), grace_ms=1000)
     return told.outcome

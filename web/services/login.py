@@ -39,7 +39,8 @@ from web.services.login_record import (
     is_record,
     raise_failure,
 )
-from web.services.tokens import TokenSigner
+from web.services.login_repeat import LoginRepeats
+from web.services.tokens import TokenSigner, hash_of
 from web.services.wechat_faults import translated
 from wechat.errors import WeChatError
 
@@ -82,7 +83,10 @@ class LoginService:
         self._hasher = IdentityHasher(settings.secrets.id_key)
         self._doorway = LoginDoorway(settings, stores, database)
         self._fallback = LoginFallback(settings, database)
-        self._apps = tuple(app.app_id for app in settings.wechat.apps)
+        self._repeats = LoginRepeats(stores, database)
+        apps = settings.wechat.apps
+        self._apps = tuple(app.app_id for app in apps)
+        self._max_sessions = {app.app_id: app.max_sessions for app in apps}
 
     def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
         """Return tokens for the person behind ``request.code``.
@@ -99,7 +103,9 @@ class LoginService:
             LOGINS.labels(error.reason).inc()
             raise
         _SUCCEEDED.inc()
-        return login_answer(self._tokens.sign(record.grant), record, profile)
+        secret = self._tokens.secret(record.session_id, request.code)
+        tokens = self._tokens.sign(record.grant(secret))
+        return login_answer(tokens, record, profile)
 
     def _attempt(self, request: LoginRequest, caller: Caller) -> Attempt:
         app_id = request.app_id or self._apps[0]
@@ -119,11 +125,12 @@ class LoginService:
             raise
         attempt.caller.on_quota(flight.quota)
         if flight.verdict == "alone":
-            return self._fallback.record(
+            raw = self._fallback.record(
                 attempt.code_key, attempt.limits, lambda: self._exchange(attempt)
             )
+            return self._repeats.checked(raw)
         if flight.verdict == "known":
-            return flight.record
+            return self._repeats.checked(flight.record)
         if flight.verdict == "join":
             return self._joined(attempt)
         return self._lead(attempt)
@@ -188,20 +195,23 @@ class LoginService:
         return self._entry(attempt, told), told
 
     def _entry(self, attempt: Attempt, told: WeChatSecrets) -> LoginEntry:
-        at = now_ms()
+        at, session_id = now_ms(), new_id("se")
+        secret = self._tokens.secret(session_id, attempt.request.code)
         return LoginEntry(
             id=new_id("lg"),
             kind="login",
             user_id=self._hasher.user_id(attempt.app_id, told.openid),
             app_id=attempt.app_id,
-            session_id=new_id("se"),
+            session_id=session_id,
             at=at,
-            expires_at=at + self._settings.tokens.refresh_s * MS_PER_S,
+            expires_at=self._tokens.ends_at(at, at),
             has_unionid=told.unionid is not None,
             device=attempt.request.device,
             ip=attempt.caller.ip,
             request_id=attempt.caller.request_id,
             epoch=UNKNOWN_EPOCH,
+            refresh_hash=hash_of(secret),
+            max_sessions=self._max_sessions[attempt.app_id],
         )
 
     def _remember_failure(self, attempt: Attempt, error: KuaidaError) -> None:

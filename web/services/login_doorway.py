@@ -6,6 +6,7 @@ only while Redis lacks the standings (it was wiped) is SQL asked as well.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -49,6 +50,7 @@ class LoginDoorway:
                 self._new(code_key, entry, told, asked=asked)
             )
             if opened.outcome == "opened":
+                self._end_oldest(entry)
                 return opened.record
             if opened.outcome == "banned":
                 raise Forbidden(reason="user_banned")
@@ -61,6 +63,17 @@ class LoginDoorway:
                 self._ask(entry.user_id)
                 asked = True
         raise RedisUnavailable("standings come and go")
+
+    def _end_oldest(self, entry: LoginEntry) -> None:
+        """Keep to the app's number of sessions at once; SQL follows by enrichment."""
+        if entry.max_sessions:
+            # The enrichment ends them in any case, and marks what was missed here.
+            with suppress(RedisUnavailable):
+                self._stores.sessions.keep_newest(
+                    entry.user_id,
+                    entry.max_sessions,
+                    life_ms=self._tokens.refresh_s * MS_PER_S,
+                )
 
     def _new(
         self, code_key: str, entry: LoginEntry, told: WeChatSecrets, *, asked: bool

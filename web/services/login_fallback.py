@@ -18,9 +18,11 @@ from models.account_links import find_alias
 from models.errors import Forbidden, LoginCodeInvalid
 from models.login_journal import PURPOSE, JournaledLogin, WeChatNames, seal_login
 from models.sealing import sealer_for
+from models.session_ends import end_by_journal
 from models.sessions import ensure_sessions
 from models.single_flight import SingleFlight
 from models.standings import find_user_standing
+from models.users import ensure_user
 from web.services.local_buckets import LocalBuckets
 from web.services.login_record import encode_record, record_of
 
@@ -95,6 +97,9 @@ class LoginFallback:
             entry = _admitted(work, entry)
             sealed = seal_login(self._sealer, JournaledLogin(entry, names))
             ensure_sessions(work.session, [entry])
+            if entry.max_sessions:
+                ensure_user(work.session, entry.user_id, entry.app_id, entry.at)
+                end_by_journal(work.session, [entry])
             work.enqueue(TASK, entry.id, payload=sealed)
         JOURNAL_ADDED.labels("outbox").inc()
         return encode_record(record_of(entry))

@@ -45,17 +45,21 @@ class LoginRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     retry_after_ms: int | None = None
     epoch: int = 0
+    # Of a session that has been refreshed since: its present generation.
+    generation: int = FIRST_GENERATION
+    rotated_at: int = 0
 
-    @property
-    def grant(self) -> Grant:
-        """The grant of the session's first tokens."""
+    def grant(self, secret: str) -> Grant:
+        """Return the grant of the session's tokens."""
         return Grant(
             self.session_id,
             self.user_id,
             self.app_id,
-            FIRST_GENERATION,
-            self.at,
+            self.generation,
+            self.rotated_at or self.at,
             self.epoch,
+            self.at,
+            secret,
         )
 
 

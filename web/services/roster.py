@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from web.services.operations import OperationAnswer
     from web.services.phone import BoundPhone
     from web.services.result_files import ResultFile
-    from web.services.sessions import Revoked, Scope
+    from web.services.session_end import Revoked
+    from web.services.sessions import Scope
     from web.services.support import Support
     from web.services.tokens import Tokens
     from wechat.open_data import SealedData

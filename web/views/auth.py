@@ -12,7 +12,7 @@ from web.fields import AppName, DeviceName, LoginCode, ShortText, Text, TokenTex
 from web.routes import Auth, Call, Limit, Routes, Spec
 from web.services.login_answer import LoginAnswer
 from web.services.login_attempt import LoginRequest
-from web.services.sessions import Revoked
+from web.services.session_end import Revoked
 from web.services.tokens import Tokens
 
 ROUTES = Routes("auth")

@@ -9,6 +9,8 @@
 --       [11] '1' when SQL was asked for the standing
 --       [12] how long another key that stood there stays, ms  [13] how young that key
 --       must be for the entry to be marked as contested, ms
+--       [14] hash of what the session's refresh tokens hold  [15] longest life of a
+--       session in ms
 --       Record and entry hold "epoch":-1, to be filled in. A sealed key begins with
 --       the key's tag, 16 characters.
 -- ANSWER {outcome, detail}
@@ -30,11 +32,11 @@ local profile = redis.call('GET', KEYS[6])
 if profile and profile ~= '-' then record = record .. '\n' .. profile end
 redis.call('SET', KEYS[1], record, 'PX', ARGV[2])
 redis.call('HSET', KEYS[2], 'user', ARGV[4], 'app', ARGV[5], 'generation', 1,
-  'rotated', ARGV[6], 'created', ARGV[6], 'epoch', epoch)
+  'rotated', ARGV[6], 'created', ARGV[6], 'epoch', epoch, 'refresh', ARGV[14])
 redis.call('PEXPIRE', KEYS[2], ARGV[7])
-redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[6] - ARGV[7])
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', ARGV[6] - ARGV[15])
 redis.call('ZADD', KEYS[3], ARGV[6], ARGV[3])
-redis.call('PEXPIRE', KEYS[3], ARGV[7])
+redis.call('PEXPIRE', KEYS[3], ARGV[15])
 local held = redis.call('GET', KEYS[4])
 if held and string.sub(held, 1, 16) ~= string.sub(ARGV[8], 1, 16) then
   redis.call('SET', KEYS[9], held, 'PX', ARGV[12])

@@ -2,33 +2,44 @@
 -- KEYS  [1] session  [2] login journal  [3] standing of the user
 -- ARGV  [1] presented generation  [2] grace in ms  [3] session life in ms
 --       [4] journal entry with '@generation@' and '@at@' to fill in
--- ANSWER {outcome, generation, at}
+--       [5] hash of what the presented token holds
+-- ANSWER {outcome, generation, at, unproven}
 --   'rotated' and 'grace' carry the generation to hand out and when it was made
 --   'reused' means after the grace: the session is revoked now
---   'revoked' (also by an epoch that is over), 'banned', or 'unknown' when SQL must
---   decide
+--   'revoked' (also by an epoch that is over), 'banned', 'forged' for another hash
+--   'unknown' (no session here) and 'behind' (an older one): SQL must decide
+--   unproven is 1 when no hash was here to compare with; it is now
 -- Time is Redis' own.
-local fields = redis.call('HMGET', KEYS[1], 'generation', 'rotated', 'revoked', 'epoch')
+local fields = redis.call('HMGET', KEYS[1], 'generation', 'rotated', 'revoked', 'epoch',
+  'refresh')
 local standing = redis.call('HMGET', KEYS[3], 'epoch', 'banned')
-if standing[2] == '1' then return {'banned', 0, 0} end
-if not fields[1] then return {'unknown', 0, 0} end
-if fields[3] or tonumber(standing[1] or '0') > tonumber(fields[4] or '0') then
-  return {'revoked', 0, 0}
+if standing[2] == '1' then return {'banned', 0, 0, 0} end
+if fields[3] then return {'revoked', 0, 0, 0} end
+if not fields[1] then return {'unknown', 0, 0, 0} end
+if tonumber(standing[1] or '0') > tonumber(fields[4] or '0') then
+  return {'revoked', 0, 0, 0}
 end
+local known = fields[5] and fields[5] ~= ''
+if known and fields[5] ~= ARGV[5] then return {'forged', 0, 0, 0} end
 local current, presented = tonumber(fields[1]), tonumber(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if presented > current then return {'unknown', 0, 0} end
+if presented > current then return {'behind', 0, 0, 0} end
+local unproven = 0
+if not known then
+  redis.call('HSET', KEYS[1], 'refresh', ARGV[5])
+  unproven = 1
+end
 if presented == current then
   local entry = string.gsub(ARGV[4], '"@generation@"', tostring(current + 1))
   entry = string.gsub(entry, '"@at@"', string.format('%d', now))
   redis.call('HSET', KEYS[1], 'generation', current + 1, 'rotated', string.format('%d', now))
   redis.call('PEXPIRE', KEYS[1], ARGV[3])
   redis.call('XADD', KEYS[2], '*', 'e', entry)
-  return {'rotated', current + 1, string.format('%d', now)}
+  return {'rotated', current + 1, string.format('%d', now), unproven}
 end
 if presented == current - 1 and now - tonumber(fields[2]) <= tonumber(ARGV[2]) then
-  return {'grace', current, fields[2]}
+  return {'grace', current, fields[2], unproven}
 end
 redis.call('HSET', KEYS[1], 'revoked', 'reused')
-return {'reused', 0, 0}
+return {'reused', 0, 0, unproven}

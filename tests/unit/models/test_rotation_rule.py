@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.sessions import Rotation, Session, decide_rotation
+from models.sessions import Presented, Rotation, Session, decide_rotation
 from models.standings import NOBODY_SPECIAL, UserStanding
 
 GRACE_MS = 10_000
@@ -42,9 +42,7 @@ def test_every_walk_obeys_the_rule(steps: list[tuple[int, int]]) -> None:
     for behind, pause in steps:
         now += pause
         presented = max(1, current - behind)
-        told = decide_rotation(
-            row, NOBODY_SPECIAL, presented, now=now, grace_ms=GRACE_MS
-        )
+        told = decide(row, NOBODY_SPECIAL, presented, now=now)
         if ended:
             assert told.outcome == "revoked"
         elif presented == current:
@@ -62,7 +60,7 @@ def test_every_walk_obeys_the_rule(steps: list[tuple[int, int]]) -> None:
 def test_a_generation_ahead_of_sql_counts_as_current() -> None:
     row = new_row(generation=2)
 
-    told = decide_rotation(row, NOBODY_SPECIAL, 7, now=START + 1, grace_ms=GRACE_MS)
+    told = decide(row, NOBODY_SPECIAL, 7, now=START + 1)
 
     assert told == ("rotated", 8, START + 1)
 
@@ -90,5 +88,37 @@ def test_who_is_banned_is_told_so_and_keeps_the_row() -> None:
     assert row.revoked_at is None
 
 
-def decide(row: Session, standing: UserStanding) -> Rotation:
-    return decide_rotation(row, standing, 1, now=START, grace_ms=GRACE_MS)
+def test_another_hash_is_refused_and_ends_nothing() -> None:
+    row = new_row(refresh_hash="its own")
+
+    told = decide(row, NOBODY_SPECIAL, 9)
+
+    assert told.outcome == "forged"
+    assert (row.generation, row.revoked_at) == (1, None)
+
+
+def test_a_row_without_a_hash_takes_that_of_the_signed_token() -> None:
+    row = new_row()
+
+    assert decide(row, NOBODY_SPECIAL).outcome == "rotated"
+    assert row.refresh_hash == "hash"
+
+
+def test_a_rotation_moves_the_end_of_the_session() -> None:
+    row = new_row(expires_at=START + 5)
+
+    decide(row, NOBODY_SPECIAL, ends_at=START + 9)
+
+    assert row.expires_at == START + 9
+
+
+def decide(
+    row: Session,
+    standing: UserStanding,
+    generation: int = 1,
+    *,
+    now: int = START,
+    ends_at: int = 0,
+) -> Rotation:
+    shown = Presented(generation, "hash", ends_at)
+    return decide_rotation(row, standing, shown, now=now, grace_ms=GRACE_MS)

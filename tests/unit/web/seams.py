@@ -25,7 +25,7 @@ from web.services.login_answer import Enrichment, LoginAnswer
 from web.services.operations import OperationAnswer
 from web.services.result_files import FileFacts, ResultFile
 from web.services.roster import Services
-from web.services.sessions import Revoked
+from web.services.session_end import Revoked
 from web.services.tokens import Grant, TokenSigner
 
 if TYPE_CHECKING:
@@ -44,7 +44,13 @@ if TYPE_CHECKING:
     from web.services.tokens import Tokens
 
 ADMITTED = Admission("live", quota=Quota(5, 4, 1))
-GRANT = Grant("se_one", "u_one", "wxdemo0000000001", 1, 0)
+GRANT = Grant("se_one", "u_one", "wxdemo0000000001", 1, 0, 0, 0, "secret")
+
+
+def grant_at(issued_at: int, **changes: Any) -> Grant:
+    """Return the grant of a session opened and signed at that time."""
+    now = {"issued_at": issued_at, "opened_at": issued_at}
+    return msgspec.structs.replace(GRANT, **now | changes)
 
 
 @dataclass
@@ -87,8 +93,7 @@ class MemorySessions:
     ended: list[tuple[str, Scope]] = field(default_factory=list)
 
     def tokens(self) -> Tokens:
-        grant = Grant(*GRANT_FIELDS, issued_at=self.issued_at)
-        return self.signer.sign(grant)
+        return self.signer.sign(grant_at(self.issued_at))
 
     def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
         self._maybe_fail()
@@ -330,9 +335,6 @@ class House:
             exports=self.operations,
             files=self.operations,
         )
-
-
-GRANT_FIELDS = (GRANT.session_id, GRANT.user_id, GRANT.app_id, GRANT.generation)
 
 
 def new_house(settings: Settings, issued_at: int) -> House:

@@ -15,10 +15,10 @@ from config.clock import now_ms, sleep
 from config.jwt_keys import rotate
 from config.secrets import secrets_directory
 from models.errors import Unauthenticated
-from tests.unit.web.seams import GRANT_FIELDS
+from tests.unit.web.seams import grant_at
 from web.auth import REMEMBERED_TOKENS, TokenCheck
 from web.services.keyring import kid_of
-from web.services.tokens import Grant, TokenSigner
+from web.services.tokens import TokenSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +105,7 @@ def test_the_memory_of_tokens_is_bounded(app: Flask, settings: Settings) -> None
     check, signer = TokenCheck(app, settings), TokenSigner(settings)
     with app.app_context():
         for generation in range(1, REMEMBERED_TOKENS + 10):
-            grant = Grant(*GRANT_FIELDS[:3], generation, now_ms())
+            grant = grant_at(now_ms(), generation=generation)
             check.claims(f"Bearer {signer.sign(grant).access_token}")
     assert len(check._seen) == REMEMBERED_TOKENS
 
@@ -140,8 +140,6 @@ def test_the_second_key_of_the_environment_verifies(
     token = forge(settings, claims(), second)
     with app.app_context():
         assert check.claims(f"Bearer {token}").session_id == "se_one"
-    header = jwt.get_unverified_header(TokenSigner(settings).sign(GRANT).access_token)
+    signed = TokenSigner(settings).sign(grant_at(now_ms()))
+    header = jwt.get_unverified_header(signed.access_token)
     assert header["kid"] != kid_of(second)
-
-
-GRANT = Grant(*GRANT_FIELDS, issued_at=now_ms())

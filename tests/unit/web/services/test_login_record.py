@@ -25,6 +25,7 @@ from web.services.login_record import (
     is_record,
     raise_failure,
 )
+from web.services.tokens import Grant
 
 RECORDS = st.builds(
     LoginRecord,
@@ -80,9 +81,15 @@ def test_a_success_raises_nothing() -> None:
 
 
 def test_the_grant_of_a_record_is_the_first_generation() -> None:
-    made = LoginRecord("se_1", "u_1", "wx1", 5).grant
+    made = LoginRecord("se_1", "u_1", "wx1", 5, epoch=3).grant("secret")
 
-    assert (made.generation, made.issued_at, made.session_id) == (1, 5, "se_1")
+    assert made == Grant("se_1", "u_1", "wx1", 1, 5, 3, 5, "secret")
+
+
+def test_a_session_refreshed_since_has_its_present_grant() -> None:
+    record = LoginRecord("se_1", "u_1", "wx1", 5, generation=4, rotated_at=70)
+
+    assert record.grant("secret") == Grant("se_1", "u_1", "wx1", 4, 70, 0, 5, "secret")
 
 
 def test_an_error_no_flight_ends_with_is_never_kept() -> None:

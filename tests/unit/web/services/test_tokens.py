@@ -37,7 +37,8 @@ def signer(settings: Settings) -> TokenSigner:
 
 
 def grant(**changes: Any) -> Grant:
-    fresh = Grant("se_1", "u_1", "wx1", 3, now_ms())
+    at = changes.get("issued_at", now_ms())
+    fresh = Grant("se_1", "u_1", "wx1", 3, at, 2, at, "secret")
     return msgspec.structs.replace(fresh, **changes)
 
 

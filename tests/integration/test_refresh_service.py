@@ -1,0 +1,238 @@
+"""Refresh tokens: what a thief of keys or of stores can do, reuse, lives, repairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from config.clock import now_ms, sleep
+from config.metrics import REFRESH_PROOFS
+from models.database import open_database
+from models.errors import Unauthenticated
+from models.security_events import list_security_events
+from models.sessions import Session
+from tasks.app import configure, resources
+from tasks.logins import enrich_logins
+from tasks.sessions import mark_rotated
+from tests.identity.forge import b64
+from tests.integration.journals import fetch
+from tests.integration.session_house import House, claims, open_pair
+from web.services.refresh import MARK_ROTATED
+from web.services.sessions import SessionService
+from web.services.tokens import TokenSigner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from config.settings import Settings
+    from models.database import Database
+    from models.stores.container import Stores
+
+DAY_MS = 86_400_000
+AWAY = pytest.mark.parametrize("away", [False, True], ids=["Redis", "SQL alone"])
+
+
+@pytest.fixture
+def house(stores: Stores, settings: Settings, database: Database) -> Iterator[House]:
+    with open_pair(settings, stores, database) as opened:
+        yield opened
+
+
+@pytest.fixture
+def hasty(stores: Stores, settings: Settings, database: Database) -> Iterator[House]:
+    """A house whose refresh tokens have no grace."""
+    with open_pair(settings, stores, database, grace_s=0) as opened:
+        yield opened
+
+
+def refused(act: Callable[[], object]) -> str:
+    with pytest.raises(Unauthenticated) as error:
+        act()
+    return error.value.reason
+
+
+def forged() -> float:
+    value: float = REFRESH_PROOFS.labels("forged")._value.get()
+    return value
+
+
+# A thief
+
+
+@AWAY
+@pytest.mark.parametrize("generation", [1, 2, 3, 99])
+def test_the_key_alone_makes_no_token_of_a_session(
+    house: House, *, away: bool, generation: int
+) -> None:
+    grant = house.login("u_1")
+    newest = house.refresh(house.tokens(grant), away=away)
+    before = forged()
+    # The thief knows every id and signs, but has never seen a token of the session.
+    made = msgspec.structs.replace(grant, generation=generation, secret="a guess")
+
+    assert refused(lambda: house.refresh(house.tokens(made), away=away)) == (
+        "token_invalid"
+    )
+
+    assert forged() == before + 1
+    # And it cannot be used to log the victim out.
+    assert house.generation(house.refresh(newest, away=away)) == 3
+
+
+def test_no_store_holds_what_a_token_needs(house: House) -> None:
+    grant = house.login("u_1")
+    house.refresh(house.tokens(grant))
+    keys = house.stores.redis.execute("KEYS", "*")
+    dumped = b"".join(house.stores.redis.execute("DUMP", key) for key in keys)
+    with house.database.read() as session:
+        row = session.get_one(Session, grant.session_id)
+        columns = [str(getattr(row, c.name)) for c in sa.inspect(Session).columns]
+
+    assert grant.secret.encode() not in dumped
+    assert grant.secret not in "".join(columns)
+    assert row.refresh_hash == grant.refresh_hash
+
+
+def test_a_repeat_of_the_code_gives_the_same_secret(settings: Settings) -> None:
+    signer = TokenSigner(settings)
+
+    assert signer.secret("se_1", "code") == signer.secret("se_1", "code")
+    assert signer.secret("se_1", "code") != signer.secret("se_1", "other")
+    assert signer.secret("se_1", "code") != signer.secret("se_2", "code")
+
+
+# Reuse
+
+
+@AWAY
+def test_reuse_stands_once_in_the_history_of_the_account(
+    hasty: House, *, away: bool
+) -> None:
+    grant = hasty.login("u_1", enriched=False)
+    first = hasty.tokens(grant)
+    hasty.refresh(first, away=away)
+    sleep(0.005)
+
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            hasty.refresh(first, away=away)
+
+    with hasty.database.read() as session:
+        events = list_security_events(session, "u_1", 10)
+    assert [(e.kind, e.session_id) for e in events] == [
+        ("refresh_reused", grant.session_id)
+    ]
+
+
+def test_reuse_while_sql_is_away_reaches_it_by_the_journal(
+    hasty: House, stores: Stores, settings: Settings, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'no' / 'such.db'}"
+    nowhere = settings.database.model_copy(update={"url": url})
+    gone = hasty.settings.model_copy(update={"database": nowhere})
+    service = SessionService(gone, stores, open_database(gone))
+    grant = hasty.login("u_1", enriched=False)
+    first = hasty.tokens(grant)
+    lonely = House(gone, stores, hasty.database, service, service)
+    lonely.refresh(first)
+    sleep(0.005)
+    assert refused(lambda: lonely.refresh(first)) == "refresh_reused"
+    assert hasty.is_live_in_sql(grant.session_id) is None
+
+    configure(settings)
+    assert enrich_logins(fetch(resources())) == "done"
+    resources().close()
+
+    assert hasty.is_live_in_sql(grant.session_id) is False
+    hasty.wipe()
+    assert refused(lambda: hasty.service.confirm(claims(grant))) == "session_revoked"
+
+
+# A session that SQL rotated must not live on in Redis as it was before
+
+
+def test_a_rotation_without_redis_repairs_the_older_copy(
+    hasty: House, settings: Settings
+) -> None:
+    grant = hasty.login("u_1")
+    stolen = hasty.tokens(grant)
+    newest = hasty.refresh(stolen, away=True)
+    assert hasty.asked_for(MARK_ROTATED) == {grant.session_id}
+
+    configure(settings)
+    run_asked(resources())
+    sleep(0.005)
+
+    # Without the repair Redis would take the old token for the current one.
+    assert refused(lambda: hasty.refresh(stolen)) == "refresh_reused"
+    assert refused(lambda: hasty.refresh(newest)) == "session_revoked"
+
+
+def run_asked(house: Any) -> None:
+    """Run the repairs that were asked for, as the relay has them run."""
+    with house.database.read() as session:
+        query = sa.text("SELECT id FROM outbox WHERE name = :name")
+        ids = list(session.scalars(query, {"name": MARK_ROTATED}))
+    assert [mark_rotated(row_id) for row_id in ids] == ["done"] * len(ids)
+    house.close()
+
+
+def test_a_rotation_that_redis_knows_needs_no_repair(house: House) -> None:
+    grant = house.login("u_1")
+    house.wipe()
+    house.refresh(house.tokens(grant))
+
+    assert house.asked_for(MARK_ROTATED) == set()
+
+
+# Lives
+
+
+@AWAY
+def test_a_refresh_moves_the_idle_end_and_never_the_absolute_one(
+    stores: Stores, settings: Settings, database: Database, *, away: bool
+) -> None:
+    lives = {"refresh_s": 20 * 86_400, "session_max_s": 50 * 86_400}
+    with open_pair(settings, stores, database, **lives) as house:
+        grant = house.login("u_1", age_ms=40 * DAY_MS)
+        row_end = grant.opened_at + 50 * DAY_MS
+        young = msgspec.structs.replace(grant, issued_at=now_ms())
+        with database.unit_of_work() as work:
+            work.session.get_one(Session, grant.session_id).expires_at = row_end - 1
+
+        told = house.refresh(house.tokens(young), away=away)
+
+        days = told.refresh_expires_in / 86_400
+        assert 9.9 < days <= 10
+        if away:
+            with database.read() as session:
+                assert session.get_one(Session, grant.session_id).expires_at == row_end
+
+
+def test_after_the_absolute_end_only_a_login_helps(
+    stores: Stores, settings: Settings, database: Database
+) -> None:
+    with open_pair(settings, stores, database, session_max_s=60) as house:
+        grant = house.login("u_1", age_ms=59_000)
+        young = msgspec.structs.replace(grant, issued_at=now_ms())
+        last = house.refresh(house.tokens(young))
+        # Nothing of the session outlives it.
+        assert 0 < last.expires_in <= 1
+        assert last.refresh_expires_in == last.expires_in
+        sleep(1.1)
+
+        assert refused(lambda: house.refresh(last)) == "session_revoked"
+
+
+def test_a_token_of_an_older_release_is_refused_as_any_other(house: House) -> None:
+    signer = TokenSigner(house.settings)
+    grant = house.login("u_1")
+    body = msgspec.json.encode(msgspec.to_builtins(grant)[:6])
+    made = b64(body)
+    token = f"{made}.{signer._mac(made.encode()).decode()}"
+
+    assert refused(lambda: signer.read_refresh(token)) == "token_invalid"

@@ -1,0 +1,63 @@
+"""A login code sent again: the session it opened, as it is now.
+
+Asked only for repeats; the first login pays nothing for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from models.errors import LoginCodeInvalid, RedisUnavailable
+from models.sessions import find_standing
+from models.standings import find_user_standing
+from models.stores.sessions import Current
+from web.services.login_record import decode_record, encode_record
+
+if TYPE_CHECKING:
+    from models.database import Database
+    from models.stores.container import Stores
+    from web.services.login_record import LoginRecord
+
+
+class LoginRepeats:
+    """Judges the record that stands under a code."""
+
+    def __init__(self, stores: Stores, database: Database) -> None:
+        self._sessions = stores.sessions
+        self._database = database
+
+    def checked(self, raw: bytes) -> bytes:
+        """Return ``raw`` brought up to the session's present generation.
+
+        Raises `LoginCodeInvalid` when the session has ended: the code is used up, and
+        its tokens would be refused. Redis away: SQL is asked, and raises
+        `DatabaseUnavailable`. A failure, and a session that no store knows yet, stay
+        as they are.
+        """
+        record, profile = decode_record(raw)
+        if not record.session_id:
+            return raw
+        try:
+            now = self._sessions.find_current(record.session_id, record.user_id)
+        except RedisUnavailable:
+            now = self._in_sql(record)
+        if now is None:
+            return raw
+        if not now.live:
+            raise LoginCodeInvalid("its session has ended")
+        if now.generation <= record.generation:
+            return raw
+        fresh = msgspec.structs.replace(
+            record, generation=now.generation, rotated_at=now.rotated_at
+        )
+        return encode_record(fresh) + (b"\n" + profile if profile else b"")
+
+    def _in_sql(self, record: LoginRecord) -> Current | None:
+        with self._database.read() as session:
+            row = find_standing(session, record.session_id)
+            epoch = find_user_standing(session, record.user_id).epoch
+        if row is None:
+            return None
+        return Current(row.live and row.epoch >= epoch, row.generation, row.rotated_at)

@@ -1,0 +1,166 @@
+"""Rotates refresh tokens: in Redis, in SQL when Redis cannot, one successor for all.
+
+The rule is in `models/stores/lua/rotate_session.lua` and, for SQL, in
+`models/sessions.py`; decision 0007 tells why tokens are derived.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from config.clock import now_ms
+from config.logging import get_logger
+from config.metrics import REFRESH_PROOFS, SESSIONS_HEALED
+from models import sessions as rows
+from models.errors import (
+    DatabaseUnavailable,
+    Forbidden,
+    RedisUnavailable,
+    Unauthenticated,
+)
+from models.login_entry import LoginEntry
+from models.session_ends import Owner, tell_ended
+from models.sessions import Presented, Rotation
+from models.standings import find_user_standing
+from models.users import ensure_user
+from web.services.session_end import SessionEnd
+from web.services.tokens import Grant, TokenSigner
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database, UnitOfWork
+    from models.stores.container import Stores
+    from web.services.caller import Caller
+    from web.services.tokens import Tokens
+
+MS_PER_S = 1000
+# Repairs a Redis copy that is older than what SQL rotated.
+MARK_ROTATED = "tasks.sessions.mark_rotated"
+
+_log = get_logger(__name__)
+
+
+class RefreshService:
+    """Turns a refresh token into its successor."""
+
+    def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
+        self._grace_ms = settings.tokens.grace_s * MS_PER_S
+        self._store = stores.sessions
+        self._database = database
+        self._tokens = TokenSigner(settings)
+        self._end = SessionEnd(settings, stores.sessions, database)
+        apps = settings.wechat.apps
+        self._max_sessions = {app.app_id: app.max_sessions for app in apps}
+
+    def refresh(self, refresh_token: str, caller: Caller) -> Tokens:
+        """Rotate the refresh token; repeats inside the grace get the same successor.
+
+        Raises `Unauthenticated`: ``token_invalid``, ``session_revoked``, or
+        ``refresh_reused``, which also revokes the session (RFC 9700 4.14.2).
+        """
+        grant = self._tokens.read_refresh(refresh_token)
+        entry = self._entry(grant, caller)
+        rotation = self._rotate(entry)
+        if rotation.outcome not in ("rotated", "grace"):
+            self._refuse(entry, rotation)
+        return self._tokens.sign(
+            msgspec.structs.replace(
+                grant, generation=rotation.generation, issued_at=rotation.at
+            )
+        )
+
+    def _rotate(self, entry: LoginEntry) -> Rotation:
+        try:
+            rotation = self._store.rotate(entry, grace_ms=self._grace_ms)
+        except RedisUnavailable:
+            return self._rotate_in_sql(entry, repairs=True)
+        if rotation.outcome in ("unknown", "behind"):
+            return self._rotate_in_sql(entry, repairs=rotation.outcome == "behind")
+        return rotation
+
+    def _rotate_in_sql(self, entry: LoginEntry, *, repairs: bool) -> Rotation:
+        """Let SQL decide; ``repairs`` when Redis may hold an older copy."""
+
+        def act(work: UnitOfWork) -> Rotation:
+            rotation = self._decide(work, entry)
+            if rotation.outcome == "reused":
+                # The rule itself has revoked it: told in the same commit.
+                ensure_user(work.session, entry.user_id, entry.app_id, entry.at)
+                owner = Owner(entry.user_id, entry.app_id)
+                tell_ended(work.session, owner, [entry.session_id], "reused")
+            elif rotation.outcome == "rotated" and repairs:
+                # The token that was just used must not be current there for ever.
+                work.enqueue(MARK_ROTATED, entry.session_id)
+            return rotation
+
+        rotation = self._database.transact(act)
+        if rotation.outcome in ("rotated", "grace"):
+            fresh = msgspec.structs.replace(
+                entry, generation=rotation.generation, at=rotation.at
+            )
+            with suppress(RedisUnavailable):
+                self._store.restore(fresh)
+        return rotation
+
+    def _decide(self, work: UnitOfWork, entry: LoginEntry) -> Rotation:
+        row = rows.lock(work.session, entry.session_id)
+        if row is None:
+            SESSIONS_HEALED.inc()
+            rows.ensure_sessions(work.session, [entry])
+            row = rows.lock(work.session, entry.session_id)
+        if row is None:
+            raise DatabaseUnavailable
+        if row.refresh_hash is None:
+            REFRESH_PROOFS.labels("unproven").inc()
+        presented = Presented(
+            entry.generation, entry.refresh_hash or "", entry.expires_at
+        )
+        standing = find_user_standing(work.session, entry.user_id)
+        return rows.decide_rotation(
+            row, standing, presented, now=now_ms(), grace_ms=self._grace_ms
+        )
+
+    def _refuse(self, entry: LoginEntry, rotation: Rotation) -> NoReturn:
+        if rotation.outcome == "reused":
+            _log.warning("refresh_reused", session_id=entry.session_id)
+            self._end_everywhere(entry)
+            raise Unauthenticated(reason="refresh_reused")
+        if rotation.outcome == "forged":
+            # Signed with our key by somebody who never had a token of the session.
+            REFRESH_PROOFS.labels("forged").inc()
+            _log.error("refresh_forged", session_id=entry.session_id)
+            raise Unauthenticated("a hash refutes it")
+        if rotation.outcome == "banned":
+            raise Forbidden(reason="user_banned")
+        raise Unauthenticated(reason="session_revoked")
+
+    def _end_everywhere(self, entry: LoginEntry) -> None:
+        """Tell the store that did not find it out; later, if it is away now."""
+        try:
+            self._end.end([entry], "reused")
+        except DatabaseUnavailable:
+            # Redis has found it out, so it is there.
+            with suppress(RedisUnavailable):
+                self._store.journal(msgspec.structs.replace(entry, kind="reused"))
+
+    def _entry(self, grant: Grant, caller: Caller) -> LoginEntry:
+        at = now_ms()
+        return LoginEntry(
+            id=grant.session_id,
+            kind="refresh",
+            user_id=grant.user_id,
+            app_id=grant.app_id,
+            session_id=grant.session_id,
+            at=at,
+            expires_at=self._tokens.ends_at(grant.opened_at, at),
+            generation=grant.generation,
+            ip=caller.ip,
+            request_id=caller.request_id,
+            epoch=grant.epoch,
+            opened_at=grant.opened_at,
+            refresh_hash=grant.refresh_hash,
+            max_sessions=self._max_sessions.get(grant.app_id, 0),
+        )
