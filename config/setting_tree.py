@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from config.account_settings import AccountSettings
 from config.event_settings import EventSettings
 from config.jwt_keys import KeyFiles
 from config.limit_settings import LimitSettings
@@ -51,6 +52,7 @@ class Settings(BaseModel):
     risk: RiskSettings
     http: HttpSettings
     events: EventSettings
+    accounts: AccountSettings
     journal: JournalSettings
     operations: OperationSettings
     notifications: NotificationSettings

@@ -32,9 +32,19 @@ from web.services.phone_calls import PhoneCalls
 from web.services.profile import ProfileService
 from web.services.result_files import ResultFiles
 from web.services.roster import Services
+from web.services.session_list import open_session_list
 from web.services.sessions import SessionService
 from web.services.support_desk import open_support
-from web.views import auth, events, exports, hello, me, open_data, operations
+from web.views import (
+    auth,
+    events,
+    exports,
+    hello,
+    me,
+    open_data,
+    operations,
+    sessions,
+)
 from wechat.gateway import open_gateway
 
 if TYPE_CHECKING:
@@ -51,6 +61,7 @@ PUBLIC_ROUTES: Final[Sequence[Route]] = (
     *auth.ROUTES.routes,
     *me.ROUTES.routes,
     *open_data.ROUTES.routes,
+    *sessions.ROUTES.routes,
     *events.ROUTES.routes,
     *operations.ROUTES.routes,
     *exports.ROUTES.routes,
@@ -87,6 +98,7 @@ def open_services(settings: Settings) -> Services:
         local_buckets=LocalBuckets(settings.limits),
         login=LoginService(settings, stores, database, gateway),
         sessions=SessionService(settings, stores, database),
+        my_sessions=open_session_list(settings, stores, database),
         profiles=ProfileService(database, stores.users),
         open_data=open_data_service,
         phones=PhoneService(

@@ -209,6 +209,10 @@ class Routes:
         """Declare a PATCH route."""
         return self._declare("PATCH", path, spec)
 
+    def delete(self, path: str, spec: Spec) -> Callable[[HandlerT], HandlerT]:
+        """Declare a DELETE route."""
+        return self._declare("DELETE", path, spec)
+
     def _declare(
         self, method: Method, path: str, spec: Spec
     ) -> Callable[[HandlerT], HandlerT]:

@@ -17,6 +17,7 @@ from models.stores.keys import Keys
 from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
 from models.stores.retry_budget import RetryBudget
+from models.stores.session_list import SessionListStore
 from models.stores.sessions import SessionStore
 from models.stores.shut_paths import ShutPaths
 from models.stores.signals import SignalStore
@@ -60,6 +61,7 @@ class Stores:
             self.wechat_keys,
             longest_ms=settings.tokens.session_max_s * MS_PER_S,
         )
+        self.session_list = SessionListStore(*shared)
         self.users = UserCache(
             *shared,
             life_s=settings.journal.user_cache_s,

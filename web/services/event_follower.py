@@ -9,7 +9,8 @@ import msgspec
 
 from config.clock import monotonic, now_ms
 from config.metrics import EVENT_FAULTS, EVENT_RESYNCS, EVENTS_DELIVERED
-from models.errors import DatabaseUnavailable
+from models.errors import DatabaseUnavailable, Forbidden, Unauthenticated
+from models.session_list import find_end
 from models.user_events import read_after, read_heads
 from web.services.listeners import QUIET_LINE, Line, Listener
 
@@ -51,6 +52,7 @@ class Follower:
 
     __slots__ = (
         "_ask_sql_at",
+        "_claims",
         "_database",
         "_found",
         "_from_now",
@@ -60,6 +62,7 @@ class Follower:
 
     def __init__(self, database: Database, wish: Wish) -> None:
         self.listener = Listener(wish.claims.user_id, wish.cursor or 0, wish.line)
+        self._claims = wish.claims
         self._database = database
         self._limit = wish.limit
         self._from_now = wish.cursor is None
@@ -75,11 +78,19 @@ class Follower:
         """Read SQL once; raises `DatabaseUnavailable`.
 
         The hub must know the listener by now, or what happens in between is late.
+        From now on, the news of an end since admission would be left out: then this
+        raises `Unauthenticated` or `Forbidden`, or nobody would end the stream.
         """
         if self._from_now:
-            user_id = self.listener.user_id
+            user_id, claims = self.listener.user_id, self._claims
             with self._database.read() as session:
                 head = read_heads(session, [user_id]).get(user_id, 0)
+                # Behind the head: an end that is not seen here is an event to come.
+                ended = find_end(session, claims.session_id, claims.epoch)
+            if ended == "banned":
+                raise Forbidden(reason="user_banned")
+            if ended:
+                raise Unauthenticated(reason="session_revoked")
             self.listener.start_at(head)
         else:
             self._found = self._read()

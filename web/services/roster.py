@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from web.services.phone import BoundPhone
     from web.services.result_files import ResultFile
     from web.services.session_end import Revoked
+    from web.services.session_list import SessionPage
     from web.services.sessions import Scope
     from web.services.support import Support
     from web.services.tokens import Tokens
@@ -79,6 +80,18 @@ class Sessions(Protocol):
 
         Raises `Unauthenticated` or `Forbidden` otherwise.
         """
+
+
+class MySessions(Protocol):
+    """The caller's live sessions."""
+
+    def page(self, claims: Claims, cursor: str | None, limit: int) -> SessionPage:
+        """Return one page, newest first."""
+
+    def end_one(
+        self, claims: Claims, session_id: str, once: Once | None = None
+    ) -> Revoked:
+        """End one of them; `NotFound` for any other."""
 
 
 class Profiles(Protocol):
@@ -219,6 +232,7 @@ class Services:
     local_buckets: LocalBuckets
     login: Login
     sessions: Sessions
+    my_sessions: MySessions
     profiles: Profiles
     open_data: OpenData
     phones: Phones

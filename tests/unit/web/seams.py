@@ -26,6 +26,7 @@ from web.services.operations import OperationAnswer
 from web.services.result_files import FileFacts, ResultFile
 from web.services.roster import Services
 from web.services.session_end import Revoked
+from web.services.session_list import DeviceView, SessionPage, SessionView
 from web.services.tokens import Grant, TokenSigner
 
 if TYPE_CHECKING:
@@ -132,6 +133,27 @@ class MemorySessions:
     def _maybe_fail(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+@dataclass
+class MemoryMySessions:
+    """The caller's own session and no other; remembers what was asked."""
+
+    asked: list[tuple[object, ...]] = field(default_factory=list)
+
+    def page(self, claims: Claims, cursor: str | None, limit: int) -> SessionPage:
+        self.asked.append((cursor, limit))
+        device = DeviceView("phone", "M", None, None, None)
+        own = SessionView(claims.session_id, device, None, 1, 2, current=True)
+        return SessionPage([own], f"1.{claims.session_id}", has_more=True)
+
+    def end_one(
+        self, claims: Claims, session_id: str, _once: Once | None = None, /
+    ) -> Revoked:
+        self.asked.append((session_id,))
+        if session_id != claims.session_id:
+            raise NotFound
+        return Revoked(1)
 
 
 @dataclass
@@ -314,6 +336,7 @@ class House:
     open_data: MemoryOpenData = field(default_factory=MemoryOpenData)
     phones: MemoryPhones = field(default_factory=MemoryPhones)
     events: MemoryEvents = field(default_factory=MemoryEvents)
+    my_sessions: MemoryMySessions = field(default_factory=MemoryMySessions)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
@@ -324,6 +347,7 @@ class House:
             local_buckets=self.local_buckets,
             login=self.sessions,
             sessions=self.sessions,
+            my_sessions=self.my_sessions,
             profiles=self.profiles,
             open_data=self.open_data,
             phones=self.phones,

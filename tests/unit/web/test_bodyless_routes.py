@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.unit.web.seams import House
 
 CANCEL = "/api/v1/operations/op_1/cancel"
+SESSION = "/api/v1/sessions/se_one"
 JSON = "application/json"
 ADMIN_PATHS = {
     "/admin/v1/notifications/nt_1/cancel",
@@ -39,6 +40,7 @@ def without_body() -> set[str]:
     """Return every write that needs no body, ids filled in."""
     ids = {"operation_id": "op_1", "notification_id": "nt_1", "row_id": "ob_1"}
     ids["user_id"] = "u_one"
+    ids["session_id"] = "se_one"
     return {
         route.path.replace("<", "{").replace(">", "}").format(**ids)
         for route in (*PUBLIC_ROUTES, *ADMIN_ROUTES)
@@ -47,7 +49,7 @@ def without_body() -> set[str]:
 
 
 def test_these_are_all_routes_that_need_no_body() -> None:
-    assert without_body() == ADMIN_PATHS | {CANCEL}
+    assert without_body() == ADMIN_PATHS | {CANCEL, SESSION}
 
 
 @pytest.mark.parametrize("path", sorted(ADMIN_PATHS))

@@ -12,8 +12,10 @@ import pytest
 import sqlalchemy as sa
 
 from config.clock import monotonic, now_ms
-from models.errors import DatabaseUnavailable
+from models.errors import DatabaseUnavailable, KuaidaError
+from models.sessions import Session
 from models.user_events import UserEvent
+from models.users import User, ensure_user
 from tests.unit.web.services.conftest import Leaver
 from web.services.caller import Claims
 from web.services.event_follower import Wish
@@ -213,6 +215,43 @@ def test_sql_away_while_waiting_is_waited_for(
 def rename(database: Database, old: str, new: str) -> None:
     with database.engine.begin() as link:
         link.exec_driver_sql(f"ALTER TABLE {old} RENAME TO {new}")
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ((5, None, 0), "session_revoked"),
+        ((None, None, 1), "session_revoked"),
+        ((None, 5, 1), "user_banned"),
+        ((None, None, 0), ""),
+    ],
+    ids=["revoked", "epoch", "banned", "live"],
+)
+def test_what_ended_between_admission_and_start_is_not_followed(
+    service: EventService,
+    sqlite: Database,
+    facts: tuple[int | None, int | None, int],
+    reason: str,
+) -> None:
+    with sqlite.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "wx1", 1)
+        user = work.session.get_one(User, "u_1")
+        revoked_at, user.banned_at, user.epoch = facts
+        times = dict.fromkeys(
+            ("rotated_at", "created_at", "last_seen_at", "expires_at"), 1
+        )
+        row = Session(id="se_1", user_id="u_1", app_id="wx1", generation=1, **times)
+        row.revoked_at, row.epoch = revoked_at, 0
+        work.session.add(row)
+
+    if not reason:
+        service.stream(wish()).close()
+        return
+    for ask in (lambda: service.stream(wish()), lambda: service.poll(wish(), LONG)):
+        with pytest.raises(KuaidaError) as error:
+            ask()
+        assert error.value.reason == reason
+    assert service._hub.count("u_1") == 0
 
 
 # Streams

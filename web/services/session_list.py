@@ -1,0 +1,195 @@
+"""The caller's own live sessions: a list of them, and the end of one.
+
+SQL has them with their devices; Redis adds those that enrichment has not written yet.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from models.errors import NotFound, RedisUnavailable
+from models.ip_cities import read_ip_cities
+from models.login_entry import LoginEntry
+from models.session_list import DeviceFacts, LiveSession, Place, list_known, list_live
+from models.sessions import find_owner
+from web.services.session_end import SessionEnd
+from web.services.tokens import generation_of
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database
+    from models.idempotency import Once
+    from models.ip_cities import IpCities
+    from models.stores.container import Stores
+    from models.stores.session_list import SessionCopy
+    from web.services.caller import Claims
+    from web.services.session_end import Revoked
+
+MS_PER_S: Final = 1000
+# Of a user's newest sessions only so many can be too new for SQL.
+LATE_AT_MOST: Final = 100
+
+
+class DeviceView(msgspec.Struct, frozen=True):
+    """What the client said of the device it logged in from."""
+
+    id: str
+    model: str | None
+    platform: str | None
+    system: str | None
+    wechat_version: str | None
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """A live session of the caller; ``current`` is the one that asks."""
+
+    id: str
+    device: DeviceView | None
+    ip_city: str | None
+    created_at: int
+    last_seen_at: int
+    current: bool
+
+
+class SessionPage(msgspec.Struct, frozen=True):
+    """Sessions, newest first, and where the next page begins."""
+
+    items: list[SessionView]
+    next_cursor: str | None
+    has_more: bool
+
+
+class SessionList:
+    """What a user may see of their sessions, and end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        database: Database,
+        cities: IpCities,
+        end: SessionEnd,
+    ) -> None:
+        self._life_ms = settings.tokens.refresh_s * MS_PER_S
+        self._store = stores.session_list
+        self._database = database
+        self._cities = cities
+        self._end = end
+
+    def page(self, claims: Claims, cursor: str | None, limit: int) -> SessionPage:
+        """Return one page; the current session is always in the list.
+
+        Redis away: sessions that SQL does not know yet are left out, but for the
+        current one. Raises `DatabaseUnavailable`.
+        """
+        before = _place_of(cursor)
+        late = {one.id: one for one in [_own(claims), *self._late(claims)]}
+        with self._database.read() as session:
+            found = list_live(session, claims.user_id, before, limit + 1)
+            for known in list_known(session, late):
+                del late[known]
+        found += [one for one in late.values() if not before or one.place < before]
+        found.sort(key=lambda one: one.place, reverse=True)
+        more, found = len(found) > limit, found[:limit]
+        items = [self._view(one, claims.session_id) for one in found]
+        return SessionPage(items, _cursor_of(found[-1]) if more else None, more)
+
+    def end_one(
+        self, claims: Claims, session_id: str, once: Once | None = None
+    ) -> Revoked:
+        """End a session of the caller; tells 0 when it was over before.
+
+        Raises `NotFound` for one that is nobody's or another's, `DatabaseUnavailable`,
+        and `RedisUnavailable` when SQL knows no such session and Redis may.
+        """
+        entry = self._described(claims, session_id)
+        return self._end.end([entry], "logout", once)
+
+    def _late(self, claims: Claims) -> list[LiveSession]:
+        """Return what Redis lists: SQL may not know the newest yet."""
+        with suppress(RedisUnavailable):
+            copies = self._store.newest(claims.user_id, LATE_AT_MOST)
+            return [LiveSession(c.id, c.created_at, c.rotated_at) for c in copies]
+        return []
+
+    def _described(self, claims: Claims, session_id: str) -> LoginEntry:
+        if session_id == claims.session_id:
+            return self._entry(claims, session_id, generation_of(claims.token_id))
+        with self._database.read() as session:
+            owner = find_owner(session, session_id)
+        if owner is None:
+            copy = self._store.find(session_id)
+            if copy is not None and copy.user_id == claims.user_id:
+                return self._late_entry(copy)
+        elif owner == claims.user_id:
+            return self._entry(claims, session_id, 1)
+        raise NotFound("no session of the caller")
+
+    def _entry(self, claims: Claims, session_id: str, generation: int) -> LoginEntry:
+        at = claims.issued_at * MS_PER_S
+        return LoginEntry(
+            id=session_id,
+            kind="refresh",
+            user_id=claims.user_id,
+            app_id=claims.app_id,
+            session_id=session_id,
+            at=at,
+            expires_at=at + self._life_ms,
+            generation=generation,
+            epoch=claims.epoch,
+        )
+
+    def _late_entry(self, copy: SessionCopy) -> LoginEntry:
+        return LoginEntry(
+            id=copy.id,
+            kind="refresh",
+            user_id=copy.user_id,
+            app_id=copy.app_id,
+            session_id=copy.id,
+            at=copy.created_at,
+            expires_at=copy.rotated_at + self._life_ms,
+            generation=copy.generation,
+            epoch=copy.epoch,
+        )
+
+    def _view(self, one: LiveSession, current: str) -> SessionView:
+        return SessionView(
+            id=one.id,
+            device=_device(one.device),
+            ip_city=self._cities.find(one.ip),
+            created_at=one.created_at,
+            last_seen_at=one.last_seen_at,
+            current=one.id == current,
+        )
+
+
+def open_session_list(
+    settings: Settings, stores: Stores, database: Database
+) -> SessionList:
+    """Return the list of this process; reads the table of cities."""
+    cities = read_ip_cities(settings.accounts.ip_city_file)
+    end = SessionEnd(settings, stores.sessions, database)
+    return SessionList(settings, stores, database, cities, end)
+
+
+def _own(claims: Claims) -> LiveSession:
+    at = claims.issued_at * MS_PER_S
+    return LiveSession(claims.session_id, at, at)
+
+
+def _device(facts: DeviceFacts | None) -> DeviceView | None:
+    return None if facts is None else DeviceView(*facts)
+
+
+def _cursor_of(last: LiveSession) -> str:
+    return f"{last.created_at}.{last.id}"
+
+
+def _place_of(cursor: str | None) -> Place | None:
+    if cursor is None:
+        return None
+    at, _, session_id = cursor.partition(".")
+    return int(at), session_id
