@@ -58,22 +58,44 @@ def find_alias(session: Session, alias_id: str) -> str | None:
     )
 
 
+def add_alias(session: Session, alias_id: str, user_id: str, app_id: str) -> str:
+    """Let ``alias_id`` stand for ``user_id``, unless it stands for another already.
+
+    Waits for a rival's commit; returns the user that it stands for now.
+    """
+    row = {
+        "alias_id": alias_id,
+        "user_id": user_id,
+        "app_id": app_id,
+        "created_at": database_now(session),
+    }
+    upsert(session, UserAlias.__table__, [row], {"app_id": "keep"})
+    return find_alias(session, alias_id) or user_id
+
+
 def link_accounts(
     session: Session, user_id: str, other_user_id: str, reason: LinkReason
-) -> None:
-    """Write down that both accounts are one person's; known pairs stay as they are."""
+) -> bool:
+    """Write down that both accounts are one person's; False when that is known.
+
+    The caller holds a lock on both, or on what made them one.
+    """
     first, second = sorted((user_id, other_user_id))
+    if session.get(AccountLink, (first, second, reason)) is not None:
+        return False
     now = database_now(session)
-    row = {
-        "user_id": first,
-        "other_user_id": second,
-        "reason": reason,
-        "state": "found",
-        "plan": None,
-        "found_at": now,
-        "changed_at": now,
-    }
-    upsert(session, AccountLink.__table__, [row], {"state": "keep"})
+    session.add(
+        AccountLink(
+            user_id=first,
+            other_user_id=second,
+            reason=reason,
+            state="found",
+            found_at=now,
+            changed_at=now,
+        )
+    )
+    session.flush()
+    return True
 
 
 def list_links(session: Session, user_id: str) -> Sequence[AccountLink]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Index, String
+from sqlalchemy import Index, String, select, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, upsert
@@ -34,14 +34,20 @@ class Device(Base):
     last_seen_at: Mapped[EpochMs]
 
 
-def write_devices(session: Session, fresh: Sequence[LoginEntry]) -> None:
-    """Insert or renew the devices that ``fresh`` logins came from."""
+def write_devices(session: Session, fresh: Sequence[LoginEntry]) -> list[LoginEntry]:
+    """Insert or renew the devices that ``fresh`` logins came from.
+
+    Returns the logins that brought a device their user had never used, though they
+    had others. The users' rows are locked: nobody else adds devices to them.
+    """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
+    first: dict[tuple[str, str], LoginEntry] = {}
     for entry in fresh:
         if entry.device is None:
             continue
-        first = rows.get((entry.user_id, entry.device.id), {}).get("first_seen_at")
-        rows[entry.user_id, entry.device.id] = {
+        pair = (entry.user_id, entry.device.id)
+        first.setdefault(pair, entry)
+        rows[pair] = {
             "user_id": entry.user_id,
             "device_id": entry.device.id,
             "app_id": entry.app_id,
@@ -49,9 +55,35 @@ def write_devices(session: Session, fresh: Sequence[LoginEntry]) -> None:
             "platform": entry.device.platform,
             "system": entry.device.system,
             "wechat_version": entry.device.wechat_version,
-            "first_seen_at": first or entry.at,
+            "first_seen_at": first[pair].at,
             "last_seen_at": entry.at,
         }
+    added = _added(session, first)
     described = ("model", "platform", "system", "wechat_version")
     change = {**dict.fromkeys(described, "set"), "last_seen_at": "max"}
     upsert(session, Device.__table__, [rows[key] for key in sorted(rows)], change)
+    return added
+
+
+def _added(
+    session: Session, first: dict[tuple[str, str], LoginEntry]
+) -> list[LoginEntry]:
+    pair = tuple_(Device.user_id, Device.device_id)
+    known = session.execute(
+        select(Device.user_id, Device.device_id).where(pair.in_(list(first)))
+    )
+    unknown = {**first}
+    for user_id, device_id in known:
+        del unknown[user_id, device_id]
+    if not unknown:
+        return []
+    users = sorted({user_id for user_id, _ in unknown})
+    owned = select(Device.user_id).where(Device.user_id.in_(users)).distinct()
+    # Of a user without any device, the first one is nothing new.
+    owners = set(session.scalars(owned))
+    added = []
+    for (user_id, _), entry in sorted(unknown.items(), key=lambda item: item[1].id):
+        if user_id in owners:
+            added.append(entry)
+        owners.add(user_id)
+    return added

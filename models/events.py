@@ -11,6 +11,7 @@ class EventType(StrEnum):
     """Names of the public contract; clients see them on the event channel."""
 
     LOGIN_ENRICHED = "login.enriched"
+    DEVICE_ADDED = "device.added"
     SESSION_REVOKED = "session.revoked"
     PROFILE_UPDATED = "profile.updated"
     PHONE_BOUND = "phone.bound"

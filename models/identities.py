@@ -41,7 +41,11 @@ class Identity(Base):
 
 
 class IdentityRow(msgspec.Struct, frozen=True):
-    """The sealed identity of one user, ready to store."""
+    """The sealed identity of one user, ready to store.
+
+    ``derived_id`` is what app and openid give; where a guest kept its id it differs
+    from the user's own, and empty says that it does not.
+    """
 
     user_id: str
     app_id: str
@@ -49,6 +53,7 @@ class IdentityRow(msgspec.Struct, frozen=True):
     openid_sealed: bytes
     unionid_hash: str | None = None
     unionid_sealed: bytes | None = None
+    derived_id: str = ""
 
 
 def find_sealed_openid(session: Session, app_id: str, user_id: str) -> bytes | None:
@@ -64,10 +69,11 @@ def write_identities(
     session: Session,
     fresh: Sequence[LoginEntry],
     open_identities: Callable[[Sequence[tuple[str, str]]], list[IdentityRow]],
-) -> None:
+) -> list[IdentityRow]:
     """Insert the identities of ``fresh`` logins, or the unionid they lack.
 
     ``open_identities`` is asked for the (app_id, user_id) pairs that miss something.
+    Returns what was written.
     """
     wanted = {entry.user_id: entry for entry in fresh}
     known = session.execute(
@@ -79,11 +85,29 @@ def write_identities(
         if unionid_hash or not wanted[user_id].has_unionid:
             del wanted[user_id]
     if not wanted:
-        return
+        return []
     created_at = min(entry.at for entry in fresh)
     found = open_identities(sorted((w.app_id, w.user_id) for w in wanted.values()))
-    rows = [{**msgspec.structs.asdict(row), "created_at": created_at} for row in found]
-    rows.sort(key=lambda row: (row["app_id"], row["openid_hash"]))
+    store_identities(session, found, created_at)
+    return found
+
+
+def store_identities(
+    session: Session, found: Sequence[IdentityRow], created_at: int
+) -> None:
+    """Insert rows; of those that exist only a missing unionid is filled in."""
+    rows = [
+        {
+            "app_id": row.app_id,
+            "openid_hash": row.openid_hash,
+            "user_id": row.user_id,
+            "openid_sealed": row.openid_sealed,
+            "unionid_hash": row.unionid_hash,
+            "unionid_sealed": row.unionid_sealed,
+            "created_at": created_at,
+        }
+        for row in sorted(found, key=lambda row: (row.app_id, row.openid_hash))
+    ]
     # A unionid may appear later for a known user: fill it in, never overwrite.
     change = {"unionid_hash": "keep", "unionid_sealed": "keep"}
     upsert(session, Identity.__table__, rows, change)

@@ -26,10 +26,12 @@ from models.base import (
 from models.devices import write_devices
 from models.events import Event, EventType
 from models.identities import IdentityRow, write_identities
+from models.identity_links import keep_aliases, link_by_unionid
 from models.outbox import add_event
+from models.security_events import Whereabouts, record_security_event
 from models.session_ends import end_by_journal
 from models.sessions import write_sessions
-from models.user_events import write_numbered
+from models.user_events import append_user_events, write_numbered
 from models.users import (
     Profile,
     User,
@@ -81,17 +83,21 @@ def record_logins(
     and run the batch again.
     """
     fresh = _not_recorded(session, entries)
+    added: list[LoginEntry] = []
     if fresh:
         _write_history(session, fresh)
         _write_users(session, fresh)
-        write_identities(session, fresh, open_identities)
-        write_devices(session, fresh)
+        written = write_identities(session, fresh, open_identities)
+        keep_aliases(session, written)
+        link_by_unionid(session, written)
+        added = write_devices(session, fresh)
     _write_lost_users(session, entries)
     write_sessions(session, entries)
     users = read_users(session, list({entry.user_id for entry in entries}))
     if fresh:
         _publish(session, fresh, {user.id: user.event_seq for user in users})
-    # Last: it numbers its events after those of the logins.
+    # Last: these number their events after those of the logins.
+    _tell_devices(session, added)
     end_by_journal(session, entries)
     return [profile_of(user) for user in users]
 
@@ -172,6 +178,24 @@ def _publish(
     write_numbered(session, events, numbers)
     # One outbox row tells the subscribers about the whole batch.
     add_event(session, EventType.LOGIN_ENRICHED, fresh[0].id)
+
+
+def _tell_devices(session: SqlSession, added: Sequence[LoginEntry]) -> None:
+    """Tell users' pages and histories of devices they had never used before."""
+    for entry in added:
+        if entry.device is None:
+            continue
+        told = {"device_id": entry.device.id, "model": entry.device.model}
+        event = Event(EventType.DEVICE_ADDED, entry.user_id, told)
+        append_user_events(session, [event])
+        add_event(session, EventType.DEVICE_ADDED, entry.user_id)
+        record_security_event(
+            session,
+            "new_device",
+            (entry.user_id, entry.app_id),
+            Whereabouts(entry.session_id, entry.device.id, entry.ip),
+            detail=entry.device.model or "",
+        )
 
 
 def prune(session: SqlSession, *, before: int, limit: int) -> int:

@@ -95,6 +95,7 @@ class Sealing:
         unionid = told.unionid or None
         return IdentityRow(
             user_id=user_id,
+            derived_id=self._hasher.user_id(app_id, told.openid),
             app_id=app_id,
             openid_hash=look_up("openid", told.openid),
             openid_sealed=seal(told.openid.encode(), user_id),
