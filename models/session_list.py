@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, func, or_, select
 
@@ -75,27 +75,6 @@ def list_known(session: SqlSession, session_ids: Collection[str]) -> set[str]:
     if not session_ids:
         return set()
     return set(session.scalars(select(Session.id).where(Session.id.in_(session_ids))))
-
-
-SessionEnded = Literal["", "revoked", "banned"]
-
-
-def find_end(session: SqlSession, session_id: str, epoch: int) -> SessionEnded:
-    """Return how a session opened under ``epoch`` has ended, '' while it counts.
-
-    One that SQL does not know yet counts.
-    """
-    found = session.execute(
-        select(Session.revoked_at, User.epoch, User.banned_at)
-        .outerjoin(User, User.id == Session.user_id)
-        .where(Session.id == session_id)
-    ).first()
-    if found is None:
-        return ""
-    revoked_at, present, banned_at = found
-    if banned_at is not None:
-        return "banned"
-    return "revoked" if revoked_at is not None or (present or 0) > epoch else ""
 
 
 def _query(user_id: str) -> Select[Any]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database
     from models.stores.container import Stores
-    from web.services.session_list import SessionPage
+    from web.services.session_shapes import SessionPage
     from web.services.tokens import Grant
 
 

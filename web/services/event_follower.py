@@ -10,7 +10,7 @@ import msgspec
 from config.clock import monotonic, now_ms
 from config.metrics import EVENT_FAULTS, EVENT_RESYNCS, EVENTS_DELIVERED
 from models.errors import DatabaseUnavailable, Forbidden, Unauthenticated
-from models.session_list import find_end
+from models.session_ended import find_end
 from models.user_events import read_after, read_heads
 from web.services.listeners import QUIET_LINE, Line, Listener
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from web.services.phone import BoundPhone
     from web.services.result_files import ResultFile
     from web.services.session_end import Revoked
-    from web.services.session_list import SessionPage
+    from web.services.session_shapes import SessionPage
     from web.services.sessions import Scope
     from web.services.support import Support
     from web.services.tokens import Tokens

@@ -8,14 +8,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from models.errors import NotFound, RedisUnavailable
 from models.ip_cities import read_ip_cities
 from models.login_entry import LoginEntry
 from models.session_list import DeviceFacts, LiveSession, Place, list_known, list_live
 from models.sessions import find_owner
 from web.services.session_end import SessionEnd
+from web.services.session_shapes import DeviceView, SessionPage, SessionView
 from web.services.tokens import generation_of
 
 if TYPE_CHECKING:
@@ -31,35 +30,6 @@ if TYPE_CHECKING:
 MS_PER_S: Final = 1000
 # Of a user's newest sessions only so many can be too new for SQL.
 LATE_AT_MOST: Final = 100
-
-
-class DeviceView(msgspec.Struct, frozen=True):
-    """What the client said of the device it logged in from."""
-
-    id: str
-    model: str | None
-    platform: str | None
-    system: str | None
-    wechat_version: str | None
-
-
-class SessionView(msgspec.Struct, frozen=True):
-    """A live session of the caller; ``current`` is the one that asks."""
-
-    id: str
-    device: DeviceView | None
-    ip_city: str | None
-    created_at: int
-    last_seen_at: int
-    current: bool
-
-
-class SessionPage(msgspec.Struct, frozen=True):
-    """Sessions, newest first, and where the next page begins."""
-
-    items: list[SessionView]
-    next_cursor: str | None
-    has_more: bool
 
 
 class SessionList:

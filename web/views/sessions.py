@@ -7,7 +7,7 @@ import msgspec
 from web.fields import CursorText, PageLimit
 from web.routes import Call, Limit, Routes, Spec
 from web.services.session_end import Revoked
-from web.services.session_list import SessionPage
+from web.services.session_shapes import SessionPage
 
 ROUTES = Routes("sessions")
 

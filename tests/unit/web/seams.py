@@ -26,7 +26,7 @@ from web.services.operations import OperationAnswer
 from web.services.result_files import FileFacts, ResultFile
 from web.services.roster import Services
 from web.services.session_end import Revoked
-from web.services.session_list import DeviceView, SessionPage, SessionView
+from web.services.session_shapes import DeviceView, SessionPage, SessionView
 from web.services.tokens import Grant, TokenSigner
 
 if TYPE_CHECKING:
