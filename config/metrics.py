@@ -89,6 +89,24 @@ LIMITED_LOCALLY: Final = Counter(
     "Requests counted by their process alone, because Redis was away.",
     ("outcome",),
 )
+RISK_LOOKS: Final = Counter(
+    "kuaida_risk_looks",
+    "Users, devices and logins that the behaviour rules looked at, by where.",
+    ("where",),
+)
+RISK_FINDINGS: Final = Counter(
+    "kuaida_risk_findings", "Findings of the behaviour rules.", ("rule",)
+)
+RISK_ACTIONS: Final = Counter(
+    "kuaida_risk_actions",
+    "Changes of what a user may do, by the new action.",
+    ("action",),
+)
+RISK_RANKS: Final = Counter(
+    "kuaida_risk_ranks",
+    "Questions to WeChat by its rank, or refused, failed, unknown_user.",
+    ("outcome",),
+)
 BACKLOG_REFUSED: Final = Counter(
     "kuaida_backlog_refused", "Work refused because its lane is full.", ("lane",)
 )

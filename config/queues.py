@@ -41,6 +41,7 @@ MODULE_QUEUES: dict[str, Queue] = {
     "tasks.notification_sweep": Queue.MAINTENANCE,
     "tasks.exports": Queue.BULK,
     "tasks.retention": Queue.BULK,
+    "tasks.risk": Queue.MAINTENANCE,
 }
 
 # Which process of the Procfile serves which queues; a test keeps both alike.

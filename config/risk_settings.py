@@ -122,7 +122,7 @@ class RiskSettings(SettingGroup):
         "from another device than the one before.",
     )
     users_per_device: Rule = Field(
-        RiskRule(20, 40),
+        RiskRule(20, 60),
         alias="RISK_USERS_PER_DEVICE",
         description="<users>/<score>: so many users of one device are no family and no "
         "tester's phone.",
@@ -157,6 +157,13 @@ class RiskSettings(SettingGroup):
         alias="RISK_MARK_S",
         ge=60,
         description="Seconds after which a finding weighs nothing any more.",
+    )
+    history_days: int = Field(
+        30,
+        alias="RISK_HISTORY_DAYS",
+        ge=1,
+        description="Days that a mark stays readable after its end, to explain what "
+        "was done.",
     )
     actions: Annotated[dict[Measure, int], BeforeValidator(parse_actions)] = Field(
         default_factory=lambda: dict(DEFAULT_ACTIONS),

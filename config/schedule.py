@@ -77,6 +77,13 @@ SCHEDULE: tuple[Job, ...] = (
         catch_up=CatchUp.ONCE,
     ),
     Job(
+        name="judge_behaviour",
+        task="tasks.risk.judge_behaviour",
+        every_s=30,
+        # The figures are those of now; what was not judged has faded meanwhile.
+        catch_up=CatchUp.ONCE,
+    ),
+    Job(
         name="apply_retention",
         task="tasks.retention.apply_retention",
         every_s=3600,

@@ -7,7 +7,7 @@ standing (`models/standings.py`), that for a device on the watch list in Redis.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 from sqlalchemy import Index, Integer, String, select, update
@@ -24,16 +24,15 @@ from models.base import (
     new_id,
 )
 from models.risk_policy import Weighed
+from models.standings import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
-    from models.risk_rules import Finding
-    from models.standings import Action
+    from models.risk_rules import Finding, Subject, SubjectKind
 
-SubjectKind = Literal["user", "device"]
 # The mark of a person's choice; its evidence holds the action.
 OVERRIDE = "override"
 
@@ -65,13 +64,6 @@ class RiskMark(Base):
     cleared_by: Mapped[str | None] = mapped_column(String(64))
     wechat_rank: Mapped[int | None] = mapped_column(Integer)
     rank_at: Mapped[EpochMs | None]
-
-
-class Subject(NamedTuple):
-    """A user or a device."""
-
-    kind: SubjectKind
-    id: str
 
 
 class Override(msgspec.Struct):
@@ -165,6 +157,13 @@ def write_override(
     mark.evidence = msgspec.json.encode(override).decode()
     session.add(mark)
     return mark
+
+
+def keep_rank(session: Session, user_id: str, rank: int | None, now: int) -> None:
+    """Write WeChat's answer to the user's newest live mark, None for a refusal."""
+    marks = list_live(session, "user", [user_id], now).get(user_id, [])
+    for mark in sorted(marks, key=lambda mark: (mark.at, mark.id))[-1:]:
+        mark.wechat_rank, mark.rank_at = rank, now
 
 
 def clear_marks(session: Session, subject: Subject, by: str, now: int) -> int:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from models.standings import Action
 
 MS_PER_S = 1000
+# Weights are compared as whole numbers: one that is just reached would have faded below
+# it a millisecond later.
+ROUNDED = 0.5
 
 
 class Weighed(NamedTuple):
@@ -66,13 +69,14 @@ def decide(marks: Iterable[Weighed], policy: RiskSettings, now: int) -> Decision
     if added:
         ends.append(rank_ends)
     if begins > added:
-        ends.append(_fades_at(local, begins - added, policy, now))
+        ends.append(_fades_at(local, begins - added - ROUNDED, policy, now))
     return Decision(action, min(ends), local + added, local, rank)
 
 
 def action_for(score: float, policy: RiskSettings) -> Action:
     """Return the hardest measure that ``score`` reaches."""
-    reached = [m for m in MEASURES if score >= policy.actions.get(m, score + 1)]
+    whole = round(score)
+    reached = [m for m in MEASURES if whole >= policy.actions.get(m, whole + 1)]
     return reached[-1] if reached else "allow"
 
 
@@ -90,7 +94,7 @@ def asks_wechat(marks: Iterable[Weighed], policy: RiskSettings, now: int) -> boo
         mark.rank_at is not None and now - mark.rank_at < policy.rank_s * MS_PER_S
         for mark in marks
     )
-    grey = policy.ask_from <= decision.local < policy.ask_below
+    grey = policy.ask_from <= round(decision.local) < policy.ask_below
     return grey and not asked and not decision.override
 
 

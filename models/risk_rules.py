@@ -6,7 +6,7 @@ The figures come from `models/stores/behaviour.py` and `models/login_figures.py`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from config.risk_settings import RiskRule, RiskSettings
 
 Evidence = dict[str, float]
+SubjectKind = Literal["user", "device"]
 # A machine's path is as regular as its rhythm: always the same route, or always the
 # next one. People turn now and then.
 MONOTONE_SHARE = 0.1
 # Who follows old links meets `not_found` now and then; who guesses, mostly.
 MISSED_SHARE = 1 / 3
+
+
+class Subject(NamedTuple):
+    """Whose behaviour it is: a user's or a device's, by its id."""
+
+    kind: SubjectKind
+    id: str
 
 
 class Behaviour(NamedTuple):

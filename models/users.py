@@ -105,6 +105,12 @@ def find_app_id(session: Session, user_id: str) -> str | None:
     return session.scalar(select(User.app_id).where(User.id == user_id))
 
 
+def find_apps(session: Session, user_ids: Sequence[str]) -> dict[str, str]:
+    """Return the app of each of ``user_ids`` that has a row."""
+    rows = session.execute(select(User.id, User.app_id).where(User.id.in_(user_ids)))
+    return {row[0]: row[1] for row in rows}
+
+
 def ensure_user(session: Session, user_id: str, app_id: str, at: int) -> None:
     """Insert the row of a user known since ``at`` (epoch ms), unless it exists.
 

@@ -30,6 +30,7 @@ TASK_MODULES = (
     "tasks.paid_calls",
     "tasks.wechat_keys",
     "tasks.retention",
+    "tasks.risk",
     "tasks.exports",
 )
 

@@ -15,6 +15,7 @@ from models import (
     operation_files,
     outbox_support,
     paid_calls,
+    risk_marks,
     schedule_support,
     sessions,
     user_events,
@@ -53,6 +54,7 @@ def apply_retention(work: SlotWork) -> None:
         notifications.prune: ended,
         operation_files.prune: now,
         paid_calls.prune: now - house.settings.private.paid_calls_days * DAY_MS,
+        risk_marks.prune: now - house.settings.risk.history_days * DAY_MS,
         operation_ends.prune: now - house.settings.operations.operation_days * DAY_MS,
     }
     for prune, before in ages.items():

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from math import sqrt
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
-from models.risk_rules import Behaviour
+from models.risk_rules import Behaviour, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 ROW = struct.Struct("<d9f")
 # Kept as a 32-bit float, which is exact up to here.
 HIGHEST_MARK = 0xFFFFFF
-
-SubjectKind = Literal["user", "device"]
 
 
 class Step(NamedTuple):
@@ -42,13 +40,6 @@ class Step(NamedTuple):
 
 
 NO_STEP = Step()
-
-
-class Subject(NamedTuple):
-    """A user or a device."""
-
-    kind: SubjectKind
-    id: str
 
 
 class FigureArguments:

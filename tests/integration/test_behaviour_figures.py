@@ -9,8 +9,9 @@ import pytest
 
 from config.clock import now_ms, sleep
 from models.errors import Limited
+from models.risk_rules import Subject
 from models.stores.admission import Caller
-from models.stores.behaviour import ROW, Step, Subject
+from models.stores.behaviour import ROW, Step
 from models.stores.container import open_stores
 
 if TYPE_CHECKING:

@@ -62,11 +62,18 @@ def test_a_weight_halves_in_its_half_life(settings: Settings) -> None:
 def test_the_end_is_when_the_weight_has_faded(settings: Settings) -> None:
     decision = decide([mark(80), mark(80)], settings.risk, NOW)
 
-    # 160 blocks until it has faded to 150.
-    assert (decision.action, decision.until) == ("block", NOW + 335_193)
-    later = decide([mark(80), mark(80)], settings.risk, decision.until or 0)
-    assert later.action == "block" or later.score < 150
-    assert decide([mark(80)], settings.risk, NOW).until == NOW + 1
+    # 160 blocks until it has faded to 149.5, which is still 150.
+    assert (decision.action, decision.until) == ("block", NOW + 352_535)
+    just_before = decide([mark(80), mark(80)], settings.risk, NOW + 352_000)
+    just_after = decide([mark(80), mark(80)], settings.risk, NOW + 353_000)
+    assert (just_before.action, just_after.action) == ("block", "verify")
+
+
+def test_a_weight_that_is_just_reached_holds_for_a_while(settings: Settings) -> None:
+    decision = decide([mark(40, 5)], settings.risk, NOW)
+
+    assert decision.action == "slow"
+    assert NOW + 60_000 < (decision.until or 0) < NOW + 70_000
 
 
 def test_a_mark_that_is_over_weighs_nothing(settings: Settings) -> None:
