@@ -23,8 +23,8 @@ from models.base import (
     delete_by_id,
     new_id,
 )
+from models.risk_overrides import OVERRIDE, Override, read_override
 from models.risk_policy import Weighed
-from models.standings import Action
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from models.risk_rules import Finding, Subject, SubjectKind
-
-# The mark of a person's choice; its evidence holds the action.
-OVERRIDE = "override"
 
 
 class RiskMark(Base):
@@ -64,13 +61,6 @@ class RiskMark(Base):
     cleared_by: Mapped[str | None] = mapped_column(String(64))
     wechat_rank: Mapped[int | None] = mapped_column(Integer)
     rank_at: Mapped[EpochMs | None]
-
-
-class Override(msgspec.Struct):
-    """What an administrator decided, and why."""
-
-    action: Action
-    reason: str
 
 
 def list_live(
@@ -180,9 +170,8 @@ def clear_marks(session: Session, subject: Subject, by: str, now: int) -> int:
 
 def weighed(mark: RiskMark) -> Weighed:
     """Return what of a mark is weighed."""
-    action: Action | None = None
-    if mark.rule == OVERRIDE:
-        action = msgspec.json.decode(mark.evidence, type=Override).action
+    chosen = read_override(mark.evidence) if mark.rule == OVERRIDE else None
+    action = None if chosen is None else chosen.action
     return Weighed(
         mark.score, mark.at, mark.ends_at, mark.wechat_rank, mark.rank_at, action
     )

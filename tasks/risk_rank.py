@@ -13,11 +13,11 @@ from config.metrics import RISK_RANKS
 from models.base import database_now
 from models.errors import Unavailable
 from models.login_figures import find_address
+from models.openids import OpenIds
 from models.risk_marks import keep_rank
 from models.sealing import Unsealable
 from tasks.app import Resources
 from tasks.failures import cause_of
-from tasks.recipients import find_openid
 from wechat.client import RiskQuestion
 from wechat.errors import (
     BreakerOpen,
@@ -76,7 +76,8 @@ def ask_wechat(house: Resources, grey: list[Grey]) -> list[str]:
 
 def _ask(house: Resources, user_id: str, app_id: str) -> int | None:
     """Return the rank; None of a user whose openid or address nobody knows."""
-    openid = find_openid(house, app_id, user_id)
+    openids = OpenIds(house.settings.secrets, house.database, house.stores.wechat_keys)
+    openid = openids.find(app_id, user_id)
     with house.database.read() as session:
         address = find_address(session, user_id)
     if openid is None or address is None:

@@ -17,7 +17,7 @@ from models.schedule import ScheduleSlot
 from models.security_events import list_security_events
 from models.standings import UserStanding, find_user_standing
 from models.stores.behaviour import ROW
-from models.stores.sessions import WeChatSecrets
+from models.stores.wechat_keys import WeChatSecrets
 from tasks.login_batch import Sealing
 from tasks.risk import judge_behaviour
 from wechat.client import RISK_RANK

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from models.errors import Conflict, OpenDataRefused, RedisUnavailable
+from models.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    OpenDataRefused,
+    RedisUnavailable,
+)
 from models.events import Event, EventType
 from models.phones import PhoneSealer, bind_phone, find_masked_phone
+from models.risk_actions import clear_verified
+from models.standings import NOBODY_SPECIAL, find_user_standing
 from models.users import ensure_user
 from wechat.answers import phone_of
 
@@ -60,6 +67,8 @@ class PhoneService:
         self._open_data = open_data
         self._calls = calls
         self._sealer = PhoneSealer(settings.secrets)
+        self._standings = stores.standings
+        self._risk = settings.risk
 
     def bind_by_code(
         self, claims: Claims, code: str, deadline: Deadline, once: Once | None = None
@@ -75,7 +84,7 @@ class PhoneService:
             return self._bind(work, claims, self._sealed(claims, number))
 
         self._calls.run(claims, code, deadline, bind, once)
-        self._forget_profile(claims)
+        self._refresh_copies(claims)
         return self._bound(claims)
 
     def bind_by_data(
@@ -107,7 +116,7 @@ class PhoneService:
             # Once more without the key: what is written down must outlive the refusal.
             self._database.transact(lambda work: self._bind(work, claims, phone))
             raise Conflict from None
-        self._forget_profile(claims)
+        self._refresh_copies(claims)
         return bound
 
     def _sealed(self, claims: Claims, number: PhoneNumber) -> SealedPhone:
@@ -123,6 +132,8 @@ class PhoneService:
         if outcome in ("bound", "changed"):
             data = {"replaced": outcome == "changed"}
             work.publish(Event(EventType.PHONE_BOUND, claims.user_id, data))
+        if outcome != "taken":
+            clear_verified(work, claims.user_id, self._risk)
         return outcome != "taken"
 
     def _bound(self, claims: Claims) -> BoundPhone:
@@ -133,6 +144,12 @@ class PhoneService:
             raise Conflict
         return BoundPhone(shown)
 
-    def _forget_profile(self, claims: Claims) -> None:
+    def _refresh_copies(self, claims: Claims) -> None:
+        """Have profile and standing be seen now; the outbox does the latter too."""
         with suppress(RedisUnavailable):
             self._profiles.delete(claims.user_id)
+        with suppress(RedisUnavailable, DatabaseUnavailable):
+            with self._database.read() as session:
+                standing = find_user_standing(session, claims.user_id)
+            if standing != NOBODY_SPECIAL:
+                self._standings.put(claims.user_id, standing)

@@ -95,6 +95,8 @@ class PhoneBody(msgspec.Struct, forbid_unknown_fields=True):
         answer=BoundPhone,
         limit=Limit.WRITE,
         idempotent=True,
+        # This is what they are asked to do.
+        unverified=True,
         reasons=(
             "login_code_invalid",
             "conflict",
