@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from config.risk_settings import RiskRule, RiskSettings
+    from config.risk_rule import RiskRule
+    from config.risk_settings import RiskSettings
 
 Evidence = dict[str, float]
 SubjectKind = Literal["user", "device"]

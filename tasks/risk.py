@@ -17,21 +17,19 @@ from models.database import UnitOfWork
 from models.errors import RedisUnavailable
 from models.risk_actions import list_ending, settle_user
 from models.risk_marks import (
-    RiskMark,
-    list_live,
-    list_marked_devices,
     weighed,
     write_findings,
 )
-from models.risk_policy import asks_wechat, decide
+from models.risk_policy import asks_wechat
 from tasks.app import Resources, app
 from tasks.failures import cause_of
 from tasks.risk_look import Suspect, look_at_figures, look_at_logins
 from tasks.risk_rank import Grey, ask_wechat
 from tasks.schedule import ScheduledTask, SlotWork
+from tasks.watch_list import renew_watch_list
 
 MS_PER_S = 1000
-# Devices on the watch list and users whose action ends, looked at in one run.
+# Users whose action ends, settled in one run.
 MOST = 500
 # Actions that end before the next run is surely through are settled by this one.
 SOON_MS = 60_000
@@ -91,27 +89,3 @@ def settle(house: Resources, user_ids: Iterable[str]) -> None:
     for user_id in user_ids:
         act = partial(settle_user, user_id=user_id, policy=house.settings.risk)
         house.database.transact(act)
-
-
-def renew_watch_list(house: Resources) -> list[str]:
-    """Put the devices whose marks weigh enough on the list in Redis; return them.
-
-    At each run, so that a list that Redis lost is there again.
-    """
-    with house.database.read() as session:
-        now = database_now(session)
-        devices = list_marked_devices(session, now, MOST)
-        marks = list_live(session, "device", devices, now)
-    lives = {device: _watch_ms(marks[device], house, now) for device in devices}
-    watched = {device: life_ms for device, life_ms in lives.items() if life_ms}
-    try:
-        house.stores.behaviour.watch(watched)
-    except RedisUnavailable as error:
-        log.warning("watch list not written", cause=cause_of(error))
-    return sorted(watched)
-
-
-def _watch_ms(marks: Iterable[RiskMark], house: Resources, now: int) -> int:
-    decision = decide([weighed(row) for row in marks], house.settings.risk, now)
-    watched = decision.action != "allow" and decision.until is not None
-    return (decision.until or now) - now if watched else 0

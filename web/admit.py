@@ -16,7 +16,7 @@ from models.errors import (
 )
 from models.stores.admission import Admission
 from models.stores.admission import Caller as LimitCaller
-from models.stores.behaviour import Step
+from models.stores.steps import Step
 from web.routes import Limit
 from web.services.misses import Misses
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from config.metrics import LOCK_OUTS, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
 from models.quota import Quota
-from models.stores.behaviour import NO_STEP, FigureArguments, Step
 from models.stores.keys import REFUSED_LIFE_S, REFUSED_MOST
 from models.stores.scripts import load_script
+from models.stores.steps import NO_STEP, FigureArguments, Step
 
 if TYPE_CHECKING:
     from config.limit_settings import LimitSettings

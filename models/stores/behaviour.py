@@ -8,63 +8,18 @@ from __future__ import annotations
 
 import struct
 from math import sqrt
-from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
+from typing import TYPE_CHECKING
 
 from models.risk_rules import Behaviour, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from config.risk_settings import RiskSettings
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
-    from models.stores.lane import Argument
 
 # As `lua/behaviour.lua` packs it.
 ROW = struct.Struct("<d9f")
-# Kept as a 32-bit float, which is exact up to here.
-HIGHEST_MARK = 0xFFFFFF
-
-
-class Step(NamedTuple):
-    """What one request adds: where it goes, and what went wrong before it.
-
-    ``route`` is the template; ``rhythm`` is False where waiting is the client's wish;
-    ``misses`` are answers ``not_found`` since the request before.
-    """
-
-    route: str = ""
-    rhythm: bool = False
-    misses: int = 0
-
-
-NO_STEP = Step()
-
-
-class FigureArguments:
-    """What `admit_request.lua` is told about behaviour."""
-
-    def __init__(self, keys: Keys, risk: RiskSettings, *, on: bool) -> None:
-        self._keys = keys
-        self._window_ms = risk.window_s * 1000
-        self._dials = (risk.busy, risk.waiting_most)
-        self._on = on
-
-    def keys(self, user: str, device: str) -> tuple[str, str, str]:
-        """Return the keys of both figures and of the busy ones."""
-        names = self._keys
-        user_key, device_key = (
-            names.figures("user", user),
-            names.figures("device", device),
-        )
-        return user_key, device_key, names.busy
-
-    def arguments(self, user: str, device: str, step: Step) -> tuple[Argument, ...]:
-        """Return the arguments from the window on; a window of 0 keeps nothing."""
-        window_ms = self._window_ms if self._on and step.route else 0
-        route = _mark(step.route), int(step.rhythm), step.misses
-        return (window_ms, *self._dials, *route, device, _mark(user), _mark(device))
 
 
 class BehaviourStore:
@@ -109,11 +64,6 @@ class BehaviourStore:
     def is_watched(self, device_id: str) -> bool:
         """Whether the device is on the watch list."""
         return bool(self._redis.execute("EXISTS", self._keys.watched(device_id)))
-
-
-def _mark(name: str) -> int:
-    """Return a short mark of a name, 0 for none; two of them may be equal."""
-    return crc32(name.encode()) & HIGHEST_MARK if name else 0
 
 
 def _subject(name: str) -> Subject:

@@ -11,8 +11,9 @@ from config.clock import now_ms, sleep
 from models.errors import Limited
 from models.risk_rules import Subject
 from models.stores.admission import Caller
-from models.stores.behaviour import ROW, Step
+from models.stores.behaviour import ROW
 from models.stores.container import open_stores
+from models.stores.steps import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from models.stores.behaviour import NO_STEP
+from models.stores.steps import NO_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from models.standings import Action
     from models.stores.admission import Admission
     from models.stores.admission import Caller as LimitCaller
-    from models.stores.behaviour import Step
+    from models.stores.steps import Step
     from models.users import Profile
     from web.services.caller import Caller, Claims
     from web.services.event_follower import Wish

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.risk_settings import RiskRule
+from config.risk_rule import RiskRule
 from models.risk_rules import Behaviour, judge_count, judge_device, judge_user
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from models.notifications import NotificationView
 from models.operations import OperationView
 from models.quota import Quota
 from models.stores.admission import Admission
-from models.stores.behaviour import NO_STEP
+from models.stores.steps import NO_STEP
 from models.users import Profile
 from tests.unit.web.private_seams import MemoryOpenData, MemoryPhones
 from tests.unit.web.support_seams import MemoryOutbox, memory_support
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.standings import Action
     from models.stores.admission import Caller as LimitCaller
-    from models.stores.behaviour import Step
+    from models.stores.steps import Step
     from web.services.caller import Caller, Claims
     from web.services.event_follower import Wish
     from web.services.login_attempt import LoginRequest
