@@ -27,6 +27,17 @@ class WeChatControl:
         code: str = self._post("codes", {"openid": openid, "kind": kind})["code"]
         return code
 
+    def encrypt(
+        self, openid: str, kind: str = "user_info", **overrides: Any
+    ) -> dict[str, Any]:
+        """Return what the page gets: encrypted_data, iv, raw_data and signature."""
+        asked = {"openid": openid, "kind": kind, "overrides": overrides}
+        return self._post("encrypt", asked)
+
+    def login_elsewhere(self, openid: str) -> None:
+        """Have WeChat make a new session_key that the backend never hears of."""
+        self._post("codes", {"openid": openid, "rotate": True})
+
     def subscribe(self, openid: str, template_id: str) -> None:
         """Accept one message of a template in the popup."""
         answered = {"openid": openid, "template_id": template_id, "result": "accept"}
