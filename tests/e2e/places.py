@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.servers.house import House
 
 
+SESSION_KEY_BYTES = 16
+
+
 def disguises(secret: str) -> set[bytes]:
     """Return the forms in which ``secret`` might be written."""
     raw = secret.encode()
@@ -24,9 +27,19 @@ def disguises(secret: str) -> set[bytes]:
     for shift in range(3):
         coded = base64.b64encode(b"\0" * shift + raw)
         forms |= {coded[4:-4], base64.urlsafe_b64encode(b"\0" * shift + raw)[4:-4]}
+    forms |= decoded(secret)
     if secret.count(".") == 2:
         forms.add(secret.rpartition(".")[2].encode())
     return {form for form in forms if len(form) >= 6}
+
+
+def decoded(secret: str) -> set[bytes]:
+    """Return the bytes of a session_key, plain and as hex; nothing for other texts."""
+    try:
+        raw = base64.b64decode(secret, validate=True)
+    except ValueError:
+        return set()
+    return {raw, raw.hex().encode()} if len(raw) == SESSION_KEY_BYTES else set()
 
 
 def places(house: House) -> Iterator[tuple[str, bytes]]:
