@@ -129,6 +129,7 @@ def binding_phones(
     birds.note(bind(other, **data))
     wechat.user(openid=other["openid"], phone=user["phone"])
     birds.note(bind(other, code=new_code(other)))
+    wechat.user(openid=other["openid"], phone=other["phone"])
 
 
 def losing_keys(house: House, birds: Canaries, user: dict[str, str]) -> None:

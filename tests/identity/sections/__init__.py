@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.identity.sections import token_twists
+from tests.identity.sections import canaries, decrypt_timing, token_twists
 
-ALL = (token_twists.SECTION,)
+ALL = (token_twists.SECTION, decrypt_timing.SECTION, canaries.SECTION)
