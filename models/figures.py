@@ -11,7 +11,7 @@ from models.base import database_now
 from models.notifications import Notification
 from models.operations import Operation
 from models.outbox_support import Backlog, backlog
-from models.paid_calls import most_spent
+from models.paid_budgets import most_spent
 from models.schedule_support import ages_of_done, lateness
 
 if TYPE_CHECKING:

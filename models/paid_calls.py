@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import Index, Integer, String, UniqueConstraint, func, select, update
+from sqlalchemy import Index, Integer, String, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import (
@@ -22,11 +22,11 @@ from models.base import (
     database_now,
     delete_by_id,
     new_id,
-    upsert,
 )
-from models.china_time import day_of, month_of
+from models.china_time import day_of
 from models.errors import Limited
 from models.idempotency import Later
+from models.paid_budgets import Price, give_back, spend
 from models.rivals import RIVAL_WROTE
 from models.users import User, ensure_user
 
@@ -62,17 +62,6 @@ class PaidCall(Base):
     refusal: Mapped[str | None] = mapped_column(String(40))
     at: Mapped[EpochMs]
     settled_at: Mapped[EpochMs | None]
-
-
-class PaidBudget(Base):
-    """What an app has spent, or may have, in one month of China (``2026-11``)."""
-
-    __tablename__ = "paid_budgets"
-    __table_args__ = (TABLE_OPTIONS,)
-
-    app_id: Mapped[AppId] = mapped_column(primary_key=True)
-    month: Mapped[str] = mapped_column(String(7), primary_key=True)
-    spent_fen: Mapped[int] = mapped_column(Integer)
 
 
 class Caps(NamedTuple):
@@ -133,7 +122,8 @@ def reserve(session: Session, wanted: Wanted) -> CallView:
             raise
         return rival
     _count(session, wanted, now)
-    _spend(session, wanted, now)
+    price = Price(wanted.app_id, wanted.cost_fen, now)
+    spend(session, price, wanted.caps.monthly_fen)
     return CallView(row.id, "reserved", leads=True)
 
 
@@ -183,7 +173,7 @@ def settle_call(
     if again:
         row.flight = None
     if state == "free":
-        _change_budget(session, row.app_id, row.at, -row.cost_fen)
+        give_back(session, Price(row.app_id, row.cost_fen, row.at))
 
 
 def give_up(session: Session, *, before: int, limit: int) -> int:
@@ -198,13 +188,6 @@ def give_up(session: Session, *, before: int, limit: int) -> int:
         row.state, row.flight = "unknown", None
         row.settled_at = database_now(session)
     return len(rows)
-
-
-def most_spent(session: Session) -> int:
-    """Return what the app that spent most this month has spent, in fen."""
-    month = month_of(database_now(session)).name
-    spent = func.max(PaidBudget.spent_fen)
-    return session.scalar(select(spent).where(PaidBudget.month == month)) or 0
 
 
 def prune(session: Session, *, before: int, limit: int) -> int:
@@ -226,29 +209,3 @@ def _count(session: Session, wanted: Wanted, now: int) -> None:
     )
     if (calls or 0) > wanted.caps.user_daily:
         raise Limited("calls of a user", retry_after_ms=today.ends_at - now)
-
-
-def _spend(session: Session, wanted: Wanted, now: int) -> None:
-    month = month_of(now)
-    row = {"app_id": wanted.app_id, "month": month.name, "spent_fen": 0}
-    upsert(session, PaidBudget.__table__, [row], {"spent_fen": "keep"})
-    most = wanted.caps.monthly_fen - wanted.cost_fen
-    if not _change_budget(session, wanted.app_id, now, wanted.cost_fen, most):
-        raise Limited("budget of an app", retry_after_ms=month.ends_at - now)
-
-
-def _change_budget(
-    session: Session, app_id: str, at: int, by_fen: int, most: int | None = None
-) -> bool:
-    spent = PaidBudget.spent_fen
-    change = update(PaidBudget).where(
-        PaidBudget.app_id == app_id, PaidBudget.month == month_of(at).name
-    )
-    if most is not None:
-        change = change.where(spent <= most)
-    changed: Any = session.execute(
-        change.values(spent_fen=spent + by_fen).execution_options(
-            synchronize_session=False
-        )
-    )
-    return bool(changed.rowcount)

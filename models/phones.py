@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import LargeBinary, String, UniqueConstraint, select
@@ -13,18 +12,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.account_links import link_accounts
 from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, database_now
-from models.masking import mask_phone
 from models.rivals import RIVAL_WROTE
-from models.sealing import IdentityHasher, sealer_for
 from models.security_events import record_security_event
 from models.users import User
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from config.secrets import SecretSettings
-
-SEALING_PURPOSE = "phone"
+    from models.sealed_phones import SealedPhone
 
 Outcome = Literal["bound", "changed", "same", "taken"]
 
@@ -42,40 +37,6 @@ class Phone(Base):
     country_code: Mapped[str] = mapped_column(String(8))
     masked: Mapped[str] = mapped_column(String(32))
     bound_at: Mapped[EpochMs]
-
-
-@dataclass(frozen=True, slots=True)
-class SealedPhone:
-    """A number ready to be stored for one user; its repr shows nothing of it."""
-
-    user_id: str
-    app_id: str
-    phone_hash: str = field(repr=False)
-    phone_sealed: bytes = field(repr=False)
-    country_code: str = field(repr=False)
-    masked: str = field(repr=False)
-
-
-class PhoneSealer:
-    """Turns numbers into what SQL may hold."""
-
-    def __init__(self, secrets: SecretSettings) -> None:
-        self._sealer = sealer_for(secrets, SEALING_PURPOSE)
-        self._hasher = IdentityHasher(secrets.id_key)
-
-    def seal(
-        self, app_id: str, user_id: str, country_code: str, number: str
-    ) -> SealedPhone:
-        """Return the number for ``user_id``; equal numbers of an app have one hash."""
-        whole = f"{country_code}:{number}"
-        return SealedPhone(
-            user_id,
-            app_id,
-            phone_hash=self._hasher.look_up("phone", f"{app_id}:{whole}"),
-            phone_sealed=self._sealer.seal(whole.encode(), f"{app_id}:{user_id}"),
-            country_code=country_code,
-            masked=mask_phone(number),
-        )
 
 
 def bind_phone(session: Session, phone: SealedPhone) -> Outcome:

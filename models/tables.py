@@ -15,7 +15,8 @@ from models.notifications import Notification, NotificationAttempt
 from models.operation_files import OperationFile
 from models.operations import Operation
 from models.outbox import Outbox
-from models.paid_calls import PaidBudget, PaidCall
+from models.paid_budgets import PaidBudget
+from models.paid_calls import PaidCall
 from models.phones import Phone
 from models.risk_marks import RiskMark
 from models.schedule import ScheduleSlot

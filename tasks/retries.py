@@ -7,17 +7,16 @@ stores come back soon, and an app's budget holds back a storm.
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
 
 from config.clock import now_ms
 from config.metrics import RETRIES_HELD
 from config.work_settings import JournalSettings
+from models.china_time import day_of
 from models.errors import KuaidaError
 from tasks.app import Resources
 from wechat.errors import PathClosed, Retry, WeChatError
 
 MINUTE_MS = 60_000
-CHINA = timedelta(hours=8)
 
 
 def retry_wait_ms(
@@ -58,11 +57,8 @@ def _own_wait_ms(error: BaseException) -> int:
 
 def until_china_midnight_ms() -> int:
     """Return the milliseconds until WeChat's daily quotas start anew."""
-    china = datetime.fromtimestamp(now_ms() / 1000, UTC) + CHINA
-    tomorrow = (china + timedelta(days=1)).replace(
-        hour=0, minute=0, second=0, microsecond=0
-    )
-    return int((tomorrow - china).total_seconds() * 1000)
+    now = now_ms()
+    return day_of(now).ends_at - now
 
 
 def _jittered(milliseconds: float) -> int:

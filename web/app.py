@@ -43,6 +43,7 @@ from web.views import (
     me,
     open_data,
     operations,
+    phone,
     sessions,
 )
 from wechat.gateway import open_gateway
@@ -61,6 +62,7 @@ PUBLIC_ROUTES: Final[Sequence[Route]] = (
     *auth.ROUTES.routes,
     *me.ROUTES.routes,
     *open_data.ROUTES.routes,
+    *phone.ROUTES.routes,
     *sessions.ROUTES.routes,
     *events.ROUTES.routes,
     *operations.ROUTES.routes,

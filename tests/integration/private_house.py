@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from config.clock import Deadline, now_ms
 from models.errors import KuaidaError
 from models.idempotency import Once
-from models.paid_calls import PaidCall, most_spent
+from models.paid_budgets import most_spent
+from models.paid_calls import PaidCall
 from models.users import find_profile
 from tests.integration.login_house import WIDE, open_house
 from tests.integration.login_house import House as LoginHouse

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from models.errors import KuaidaError, Limited
-from models.paid_calls import PaidBudget, PaidCall, give_up, settle_call
+from models.paid_budgets import PaidBudget
+from models.paid_calls import PaidCall, give_up, settle_call
 from models.phones import Phone
 from tests.integration.private_house import (
     CALL,

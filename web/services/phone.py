@@ -18,8 +18,9 @@ from models.errors import (
     RedisUnavailable,
 )
 from models.events import Event, EventType
-from models.phones import PhoneSealer, bind_phone, find_masked_phone
+from models.phones import bind_phone, find_masked_phone
 from models.risk_actions import clear_verified
+from models.sealed_phones import PhoneSealer
 from models.standings import NOBODY_SPECIAL, find_user_standing
 from models.users import ensure_user
 from wechat.answers import phone_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
-    from models.phones import SealedPhone
+    from models.sealed_phones import SealedPhone
     from models.stores.container import Stores
     from web.services.caller import Claims
     from web.services.open_data import OpenDataService
