@@ -115,8 +115,11 @@ class PhoneService:
             bound = self._database.transact(act, once)
         except Taken:
             # Once more without the key: what is written down must outlive the refusal.
-            self._database.transact(lambda work: self._bind(work, claims, phone))
-            raise Conflict from None
+            if not self._database.transact(
+                lambda work: self._bind(work, claims, phone)
+            ):
+                raise Conflict from None
+            bound = BoundPhone(phone.masked)
         self._refresh_copies(claims)
         return bound
 
