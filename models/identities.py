@@ -65,6 +65,16 @@ def find_sealed_openid(session: Session, app_id: str, user_id: str) -> bytes | N
     )
 
 
+def find_by_openid_hash(
+    session: Session, app_ids: Sequence[str], openid_hash: str
+) -> list[str]:
+    """Return the users whom one of the apps knows by that openid."""
+    found = select(Identity.user_id).where(
+        Identity.app_id.in_(app_ids), Identity.openid_hash == openid_hash
+    )
+    return list(session.scalars(found))
+
+
 def write_identities(
     session: Session,
     fresh: Sequence[LoginEntry],

@@ -15,6 +15,7 @@ from models.operations import Operation
 from models.paid_calls import PaidCall
 from models.personal_data import Section
 from models.phones import Phone
+from models.security_events import SecurityEvent
 from models.sessions import Session
 from models.user_events import UserEvent
 from models.users import User
@@ -55,7 +56,8 @@ SECTIONS = (
         Session,
         owner="user_id",
         key="id",
-        shown="id app_id device_id ip created_at last_seen_at expires_at revoked_at",
+        shown="id app_id device_id ip created_at last_seen_at expires_at revoked_at "
+        "ended_by",
     ),
     Section(
         "devices",
@@ -71,6 +73,13 @@ SECTIONS = (
         owner="user_id",
         key="at id",
         shown="id app_id session_id device_id ip at",
+    ),
+    Section(
+        "security_events",
+        SecurityEvent,
+        owner="user_id",
+        key="at id",
+        shown="kind session_id device_id ip at",
     ),
     Section(
         "events",

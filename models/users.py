@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Index, Integer, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, database_now, upsert
+from models.support_codes import support_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,6 +64,7 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=False):
     created_at: int = 0
     last_login_at: int | None = None
     login_count: int = 0
+    support_code: str = ""
 
 
 def profile_of(user: User | Row[Any]) -> Profile:
@@ -79,6 +81,19 @@ def profile_of(user: User | Row[Any]) -> Profile:
         created_at=user.created_at,
         last_login_at=user.last_login_at,
         login_count=user.login_count,
+        support_code=support_code_of(user.id),
+    )
+
+
+def pending_user(user_id: str, at: int, *, is_guest: bool = False) -> Profile:
+    """Return what a session alone tells of its user, who logged in at ``at``."""
+    return Profile(
+        id=user_id,
+        is_guest=is_guest,
+        created_at=at,
+        last_login_at=at,
+        login_count=1,
+        support_code=support_code_of(user_id),
     )
 
 

@@ -15,6 +15,7 @@ from web.ops_guard import guard_admin_routes
 from web.ops_metrics import Exposition, JournalCollector
 from web.readiness import Readiness, add_readiness
 from web.views import (
+    accounts,
     hello,
     notifications,
     outbox,
@@ -42,6 +43,7 @@ ADMIN_ROUTES: Final[Sequence[Route]] = (
     *schedule.ROUTES.routes,
     *timeline.ROUTES.routes,
     *wechat_keys.ROUTES.routes,
+    *accounts.ROUTES.routes,
 )
 OPS_ROUTES: Final[Sequence[Route]] = (
     *(route for route in hello.ROUTES.routes if route.path == "/healthz"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from models.users import Profile
+from models.users import Profile, pending_user
 
 if TYPE_CHECKING:
     from web.services.login_record import LoginRecord
@@ -38,8 +38,7 @@ class LoginAnswer(msgspec.Struct, frozen=True):
 
 def login_answer(tokens: Tokens, record: LoginRecord, profile: bytes) -> LoginAnswer:
     """Return the answer; ``profile`` is the cached one of a user we know, or empty."""
-    at = record.at
-    pending = Profile(id=record.user_id, created_at=at, last_login_at=at, login_count=1)
+    pending = pending_user(record.user_id, record.at)
     return LoginAnswer(
         access_token=tokens.access_token,
         expires_in=tokens.expires_in,

@@ -9,7 +9,13 @@ import msgspec
 
 from models.errors import RedisUnavailable
 from models.events import Event, EventType
-from models.users import Profile, ensure_user, find_profile, update_profile
+from models.users import (
+    Profile,
+    ensure_user,
+    find_profile,
+    pending_user,
+    update_profile,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,5 +94,4 @@ def _with_login(profile: Profile, claims: Claims) -> Profile:
 
 def pending_profile(claims: Claims) -> Profile:
     """Return what the session itself tells about a user SQL does not know yet."""
-    at = claims.issued_at * MS_PER_S
-    return Profile(id=claims.user_id, created_at=at, last_login_at=at, login_count=1)
+    return pending_user(claims.user_id, claims.issued_at * MS_PER_S)

@@ -93,7 +93,7 @@ class SessionList:
         if owner is None:
             copy = self._store.find(session_id)
             if copy is not None and copy.user_id == claims.user_id:
-                return self._late_entry(copy)
+                return late_entry(copy, self._life_ms)
         elif owner == claims.user_id:
             return self._entry(claims, session_id, 1)
         raise NotFound("no session of the caller")
@@ -110,19 +110,6 @@ class SessionList:
             expires_at=at + self._life_ms,
             generation=generation,
             epoch=claims.epoch,
-        )
-
-    def _late_entry(self, copy: SessionCopy) -> LoginEntry:
-        return LoginEntry(
-            id=copy.id,
-            kind="refresh",
-            user_id=copy.user_id,
-            app_id=copy.app_id,
-            session_id=copy.id,
-            at=copy.created_at,
-            expires_at=copy.rotated_at + self._life_ms,
-            generation=copy.generation,
-            epoch=copy.epoch,
         )
 
     def _view(self, one: LiveSession, current: str) -> SessionView:
@@ -143,6 +130,21 @@ def open_session_list(
     cities = read_ip_cities(settings.accounts.ip_city_file)
     end = SessionEnd(settings, stores.sessions, database)
     return SessionList(settings, stores, database, cities, end)
+
+
+def late_entry(copy: SessionCopy, life_ms: int) -> LoginEntry:
+    """Return what makes the row of a session that only Redis knows."""
+    return LoginEntry(
+        id=copy.id,
+        kind="refresh",
+        user_id=copy.user_id,
+        app_id=copy.app_id,
+        session_id=copy.id,
+        at=copy.created_at,
+        expires_at=copy.rotated_at + life_ms,
+        generation=copy.generation,
+        epoch=copy.epoch,
+    )
 
 
 def _own(claims: Claims) -> LiveSession:

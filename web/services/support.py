@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from config.clock import Deadline
+    from models.account_acts import Acted
+    from models.accounts import Account
     from models.idempotency import Once
     from models.outbox_item import OutboxItem
     from models.timeline import Timeline
@@ -75,6 +77,22 @@ class Timelines(Protocol):
         """Return the timeline of any id."""
 
 
+class AccountDesk(Protocol):
+    """Accounts of users, named by id, support code or openid; `NotFound`."""
+
+    def read(self, name: str) -> Account:
+        """Return what is known of a user."""
+
+    def ban(self, name: str, reason: str, once: Once | None = None) -> Acted:
+        """Shut a user out."""
+
+    def unban(self, name: str, reason: str, once: Once | None = None) -> Acted:
+        """Let a user in again."""
+
+    def logout(self, name: str, reason: str, once: Once | None = None) -> Acted:
+        """End every session of a user."""
+
+
 @dataclass(frozen=True, slots=True)
 class Support:
     """What only people on the internal listener ask for."""
@@ -84,3 +102,4 @@ class Support:
     schedule: ScheduleView
     timeline: Timelines
     keys: KeyDesk
+    accounts: AccountDesk

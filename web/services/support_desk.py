@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from web.services.account_finder import AccountFinder
+from web.services.accounts import AccountService
 from web.services.key_reset import KeyResetService
 from web.services.outbox import OutboxService
 from web.services.queues import QueueService
@@ -28,4 +30,7 @@ def open_support(
         schedule=ScheduleService(database),
         timeline=TimelineService(database),
         keys=KeyResetService(stores, database, gateway),
+        accounts=AccountService(
+            settings, stores, database, AccountFinder(settings, stores, database)
+        ),
     )

@@ -16,7 +16,7 @@ from models.stores.admission import Admission
 from models.stores.steps import NO_STEP
 from models.users import Profile
 from tests.unit.web.private_seams import MemoryOpenData, MemoryPhones
-from tests.unit.web.support_seams import MemoryOutbox, memory_support
+from tests.unit.web.support_seams import MemoryAccounts, MemoryOutbox, memory_support
 from web.services.event_follower import EventView
 from web.services.events import HEARTBEAT, EventPage
 from web.services.idempotency import Told
@@ -337,6 +337,7 @@ class House:
     phones: MemoryPhones = field(default_factory=MemoryPhones)
     events: MemoryEvents = field(default_factory=MemoryEvents)
     my_sessions: MemoryMySessions = field(default_factory=MemoryMySessions)
+    accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
@@ -352,7 +353,7 @@ class House:
             open_data=self.open_data,
             phones=self.phones,
             events=self.events,
-            support=memory_support(self.outbox),
+            support=memory_support(self.outbox, self.accounts),
             answers=self.answers,
             notifications=self.notifications,
             operations=self.operations,

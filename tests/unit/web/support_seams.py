@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
+from models.account_acts import Acted
+from models.account_facts import StandingSeen
+from models.accounts import Account
 from models.errors import NotFound
 from models.outbox_item import OutboxItem
 from models.timeline import Timeline
 from models.timeline_entries import Entry
+from models.users import Profile
 from web.services.key_reset import KeyReset
 from web.services.outbox_shapes import Discarded, OutboxPage, Replayed
 from web.services.queues import Queues
@@ -113,12 +117,48 @@ class MemoryKeys:
         return KeyReset(user_id, "reset")
 
 
-def memory_support(outbox: MemoryOutbox) -> Support:
-    """Return the support view around ``outbox``."""
+@dataclass
+class MemoryAccounts:
+    """Knows one user, by the name ``u_one``; remembers what was done and why."""
+
+    acts: list[tuple[str, str]] = field(default_factory=list)
+
+    def read(self, name: str) -> Account:
+        self._known(name)
+        lists: dict[str, list[object]] = {
+            field: []
+            for field in Account.__struct_fields__
+            if field not in {"user", "app_id", "standing"}
+        }
+        standing = StandingSeen(2, 1000, "allow", None)
+        return Account(Profile(name), "wx", standing, **lists)  # type: ignore[arg-type] # empty lists
+
+    def ban(self, name: str, reason: str, _once: Once | None = None, /) -> Acted:
+        return self._act(name, "ban", reason)
+
+    def unban(self, name: str, reason: str, _once: Once | None = None, /) -> Acted:
+        return self._act(name, "unban", reason)
+
+    def logout(self, name: str, reason: str, _once: Once | None = None, /) -> Acted:
+        return self._act(name, "logout", reason)
+
+    def _act(self, name: str, act: str, reason: str) -> Acted:
+        self._known(name)
+        self.acts.append((act, reason))
+        return Acted(name, act == "ban", 1, 2)
+
+    def _known(self, name: str) -> None:
+        if name != "u_one":
+            raise NotFound
+
+
+def memory_support(outbox: MemoryOutbox, accounts: MemoryAccounts) -> Support:
+    """Return the support view around ``outbox`` and ``accounts``."""
     return Support(
         outbox=outbox,
         queues=Overview(QUEUES),
         schedule=Overview(SCHEDULE),
         timeline=MemoryTimeline(),
         keys=MemoryKeys(),
+        accounts=accounts,
     )

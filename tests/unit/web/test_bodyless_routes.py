@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 CANCEL = "/api/v1/operations/op_1/cancel"
 SESSION = "/api/v1/sessions/se_one"
 JSON = "application/json"
-ADMIN_PATHS = {
+# Their bodies have only fields that may be left out.
+ACTS = {f"/admin/v1/users/u_one/{act}" for act in ("ban", "unban", "logout")}
+ADMIN_PATHS = ACTS | {
     "/admin/v1/notifications/nt_1/cancel",
     "/admin/v1/notifications/nt_1/retry",
     "/admin/v1/outbox/ob_1/replay",
@@ -40,7 +42,7 @@ def without_body() -> set[str]:
     """Return every write that needs no body, ids filled in."""
     ids = {"operation_id": "op_1", "notification_id": "nt_1", "row_id": "ob_1"}
     ids["user_id"] = "u_one"
-    ids["session_id"] = "se_one"
+    ids |= {"session_id": "se_one", "name": "u_one"}
     return {
         route.path.replace("<", "{").replace(">", "}").format(**ids)
         for route in (*PUBLIC_ROUTES, *ADMIN_ROUTES)
