@@ -15,6 +15,7 @@ from models import outbox, outbox_lease
 from models.base import database_now
 from models.errors import DatabaseUnavailable
 from models.outbox import NewWork, Outbox
+from models.paid_calls import PaidCall
 from models.schedule import ScheduleSlot
 from tasks import retention
 from tasks.app import configure, resources
@@ -24,6 +25,7 @@ from tasks.maintenance import (
     rotate_jwt_key,
     sweep_journals,
 )
+from tasks.paid_calls import settle_paid_calls
 from tasks.retention import DAY_MS, PRUNE_ROWS, apply_retention
 from tasks.schedule import take_due_slots
 from tests.integration.journals import fetch, journal, look, make_login, outbox_row
@@ -39,6 +41,7 @@ TASKS: dict[str, Any] = {
     "refresh_access_tokens": refresh_access_tokens,
     "rotate_jwt_key": rotate_jwt_key,
     "sweep_journals": sweep_journals,
+    "settle_paid_calls": settle_paid_calls,
     "apply_retention": apply_retention,
 }
 
@@ -161,6 +164,24 @@ def test_the_sweep_looks_at_both_journals(house: Resources) -> None:
 
     assert run(house, "sweep_journals") == "done"
     assert house.stores.wait_for_work(0.2)
+
+
+def test_reservations_of_dead_processes_become_unknown(house: Resources) -> None:
+    with house.database.unit_of_work() as uow:
+        now = database_now(uow.session)
+        for name, age_ms in (("pc_old", 61_000), ("pc_young", 1_000)):
+            call = PaidCall(id=name, app_id="wx1", user_id="u_1", kind="phone")
+            call.state, call.flight, call.cost_fen = "reserved", name, 3
+            call.at = now - age_ms
+            uow.session.add(call)
+
+    assert run(house, "settle_paid_calls") == "done"
+
+    query = "SELECT id, state, flight FROM paid_calls ORDER BY id"
+    assert [tuple(row.values()) for row in look(house, query)] == [
+        ("pc_old", "unknown", None),
+        ("pc_young", "reserved", "pc_young"),
+    ]
 
 
 def test_a_sweep_without_a_group_makes_it(house: Resources) -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from models import inbox, logins, outbox_lease, outbox_support, user_events
+from models import inbox, logins, outbox_lease, outbox_support, paid_calls, user_events
 from models.base import database_now
 from models.events import Event, EventType
 from models.inbox import Inbox
 from models.logins import LoginEvent
 from models.outbox import NewWork, Outbox
+from models.paid_calls import PaidCall
 from models.user_events import UserEvent
 from models.users import ensure_user
 
@@ -74,6 +75,20 @@ def test_old_events_of_users_go_and_numbers_go_on(database: Database) -> None:
 
     with database.read() as session:
         assert session.scalars(sa.select(UserEvent.seq)).all() == [3]
+
+
+def test_the_ledger_of_billed_calls_goes_after_its_time(database: Database) -> None:
+    with database.unit_of_work() as work:
+        for n in range(4):
+            call = PaidCall(id=f"pc_{n}", app_id="a", user_id="u", kind="phone")
+            call.state, call.cost_fen, call.at = "charged", 3, n
+            work.session.add(call)
+
+    with database.unit_of_work() as work:
+        assert paid_calls.prune(work.session, before=3, limit=2) == 2
+        assert paid_calls.prune(work.session, before=3, limit=2) == 1
+
+    assert count(database, PaidCall) == 1
 
 
 def test_poison_is_dead_from_the_start_and_never_pruned(database: Database) -> None:
