@@ -333,6 +333,10 @@ for _queue in Queue:
 for _process in (*READERS, "relay", "beat"):
     FROZEN_REPLACED.labels(_process)
 NOTIFICATIONS.labels("unknown", "timeout")
+for _outcome in ("refused", "failed"):
+    RISK_RANKS.labels(_outcome)
+for _action in ("slow", "verify", "block"):
+    RISK_ACTIONS.labels(_action)
 for _end in ("charged", "free", "unknown"):
     PAID_CALLS.labels("phone", _end)
 PAID_REFUSED.labels("phone")

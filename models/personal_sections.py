@@ -15,6 +15,7 @@ from models.operations import Operation
 from models.paid_calls import PaidCall
 from models.personal_data import Section
 from models.phones import Phone
+from models.risk_marks import RiskMark
 from models.security_events import SecurityEvent
 from models.sessions import Session
 from models.user_events import UserEvent
@@ -50,6 +51,13 @@ SECTIONS = (
         owner="user_id",
         key="at id",
         shown="id app_id kind state at",
+    ),
+    Section(
+        "risk_marks",
+        RiskMark,
+        owner="subject_id",
+        key="at id",
+        shown="id app_id rule score state at ends_at",
     ),
     Section(
         "sessions",

@@ -43,7 +43,7 @@ class RiskMark(Base):
 
     __tablename__ = "risk_marks"
     __table_args__ = (
-        Index(None, "subject_kind", "subject_id", "at"),
+        Index(None, "subject_id", "subject_kind", "at"),
         Index(None, "ends_at"),
         TABLE_OPTIONS,
     )

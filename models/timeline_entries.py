@@ -12,6 +12,7 @@ from models.logins import LoginEvent
 from models.notifications import Notification, NotificationAttempt
 from models.operations import Operation, OperationError
 from models.outbox import Outbox
+from models.risk_marks import RiskMark
 from models.schedule import ScheduleSlot
 from models.sessions import Session
 
@@ -118,6 +119,13 @@ def _slot(row: ScheduleSlot) -> Iterator[Entry]:
         yield Entry(row.finished_at, "slot", name, row.state, {})
 
 
+def _risk_mark(row: RiskMark) -> Iterator[Entry]:
+    detail = told(row, "rule", "score", "ends_at", "evidence", "wechat_rank")
+    detail |= {row.subject_kind: row.subject_id}
+    what = "marked" if row.state == "active" else row.state
+    yield Entry(row.at, "risk_mark", row.id, what, detail)
+
+
 def _audit(row: AuditEntry) -> Iterator[Entry]:
     detail = told(row, "actor", "subject_id", "request_id", words=row.detail)
     yield Entry(row.at, "audit", row.id, row.act, detail)
@@ -132,5 +140,6 @@ _TELLERS: dict[type, Callable[[Any], Iterator[Entry]]] = {
     LoginEvent: _login,
     Session: _session,
     ScheduleSlot: _slot,
+    RiskMark: _risk_mark,
     AuditEntry: _audit,
 }

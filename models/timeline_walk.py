@@ -18,6 +18,7 @@ from models.logins import LoginEvent
 from models.notifications import Notification, NotificationAttempt
 from models.operations import Operation
 from models.outbox import Outbox
+from models.risk_marks import RiskMark
 from models.schedule import ScheduleSlot
 from models.sessions import Session as LoginSession
 
@@ -52,6 +53,8 @@ EDGES: tuple[InstrumentedAttribute[Any], ...] = (
     LoginEvent.request_id,
     LoginSession.id,
     ScheduleSlot.outbox_id,
+    RiskMark.id,
+    RiskMark.subject_id,
     AuditEntry.id,
     AuditEntry.subject_id,
     AuditEntry.request_id,

@@ -17,9 +17,11 @@ from web.readiness import Readiness, add_readiness
 from web.views import (
     accounts,
     hello,
+    limits,
     notifications,
     outbox,
     queues,
+    risk,
     schedule,
     timeline,
     wechat_keys,
@@ -42,6 +44,8 @@ ADMIN_ROUTES: Final[Sequence[Route]] = (
     *queues.ROUTES.routes,
     *schedule.ROUTES.routes,
     *timeline.ROUTES.routes,
+    *risk.ROUTES.routes,
+    *limits.ROUTES.routes,
     *wechat_keys.ROUTES.routes,
     *accounts.ROUTES.routes,
 )

@@ -14,6 +14,7 @@ from models.stores.cache import UserCache
 from models.stores.connection import SharedPipeline
 from models.stores.event_stream import EventStream
 from models.stores.keys import Keys
+from models.stores.limit_levels import LimitLevels
 from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
 from models.stores.retry_budget import RetryBudget
@@ -46,6 +47,7 @@ class Stores:
         shared = (self.redis, self.keys)
         self.admission = AdmissionStore(*shared, settings.limits, settings.risk)
         self.behaviour = BehaviourStore(*shared)
+        self.limit_levels = LimitLevels(*shared, settings.limits)
         self.wechat_keys = WeChatKeyStore(
             *shared,
             sealer=sealer_for(settings.secrets, "wechat-key"),

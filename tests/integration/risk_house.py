@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,20 @@ from models.schedule import ScheduleSlot
 from models.security_events import list_security_events
 from models.standings import UserStanding, find_user_standing
 from models.stores.behaviour import ROW
+from models.stores.container import open_stores
 from models.stores.wechat_keys import WeChatSecrets
+from tasks.app import _process, configure, resources
 from tasks.login_batch import Sealing
 from tasks.risk import judge_behaviour
 from wechat.client import RISK_RANK
+from wechat.gateway import open_gateway
+from wechat.simulator.state import SimApp, SimState
+from wechat.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.stores.container import Stores
     from tasks.app import Resources
-    from wechat.simulator.transport import SimulatedTransport
 
 APP = "wxdemo0000000001"
 ADDRESS = "203.0.113.9"
@@ -37,6 +43,24 @@ class RiskHouse:
 
     house: Resources
     wechat: SimulatedTransport
+
+    @classmethod
+    def open(cls, settings: Settings) -> RiskHouse:
+        """Wire what tasks work with to a simulated WeChat."""
+        configure(settings)
+        (app,) = settings.wechat.apps
+        simulated = SimApp(app.app_id, app.secret.get_secret_value())
+        wechat = SimulatedTransport(SimState([simulated], seed=7))
+        opened = resources()
+        gateway = open_gateway(settings, opened.stores, transport=wechat)
+        wired = replace(opened, gateway=gateway)
+        _process._opened = wired
+        return cls(wired, wechat)
+
+    @staticmethod
+    def stores_of(settings: Settings) -> Stores:
+        """Open other stores, such as those of a Redis that is away."""
+        return open_stores(settings)
 
     def user(self, name: str, *, rank: int = 0, device: str = "") -> str:
         """Make a user who has just logged in and whom WeChat has an opinion of."""

@@ -18,12 +18,9 @@ from models.risk_overrides import Override
 from models.risk_rules import Subject
 from models.standings import PUBLISH
 from models.stores.container import open_stores
-from tasks.app import _process, configure, resources
+from tasks.app import _process
 from tests.integration.risk_house import APP, RiskHouse, metronome
 from wechat.client import RISK_RANK
-from wechat.gateway import open_gateway
-from wechat.simulator.state import SimApp, SimState
-from wechat.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,15 +40,7 @@ def open_house(
     def make(**variables: str) -> RiskHouse:
         urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         settings = make_settings(**urls, BROKER_URL=redis_url, **variables)
-        configure(settings)
-        (app,) = settings.wechat.apps
-        simulated = SimApp(app.app_id, app.secret.get_secret_value())
-        wechat = SimulatedTransport(SimState([simulated], seed=7))
-        plain = resources()
-        gateway = open_gateway(settings, plain.stores, transport=wechat)
-        wired = replace(plain, gateway=gateway)
-        _process._opened = wired
-        opened.append(RiskHouse(wired, wechat))
+        opened.append(RiskHouse.open(settings))
         return opened[-1]
 
     yield make

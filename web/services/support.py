@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Replayed,
     )
     from web.services.queues import Queues
+    from web.services.risk import Choice
+    from web.services.risk_shapes import LimitsView, RiskChanged, RiskView
     from web.services.schedule import Schedule
 
 
@@ -93,6 +95,24 @@ class AccountDesk(Protocol):
         """End every session of a user."""
 
 
+class Risk(Protocol):
+    """Decisions of the behaviour rules, and a person's say over them."""
+
+    def explain(self, name: str) -> RiskView:
+        """Return everything about a user or device."""
+
+    def clear(self, name: str, reason: str, once: Once | None = None) -> RiskChanged:
+        """Void the marks."""
+
+    def override(
+        self, name: str, choice: Choice, once: Once | None = None
+    ) -> RiskChanged:
+        """Choose an action over the rules."""
+
+    def limits(self) -> LimitsView:
+        """Return the limits in force."""
+
+
 @dataclass(frozen=True, slots=True)
 class Support:
     """What only people on the internal listener ask for."""
@@ -103,3 +123,4 @@ class Support:
     timeline: Timelines
     keys: KeyDesk
     accounts: AccountDesk
+    risk: Risk

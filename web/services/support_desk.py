@@ -9,6 +9,7 @@ from web.services.accounts import AccountService
 from web.services.key_reset import KeyResetService
 from web.services.outbox import OutboxService
 from web.services.queues import QueueService
+from web.services.risk import RiskDesk
 from web.services.schedule import ScheduleService
 from web.services.support import Support
 from web.services.timeline import TimelineService
@@ -29,6 +30,7 @@ def open_support(
         queues=QueueService(database, stores, settings.broker_prefix),
         schedule=ScheduleService(database),
         timeline=TimelineService(database),
+        risk=RiskDesk(settings, stores, database),
         keys=KeyResetService(stores, database, gateway),
         accounts=AccountService(
             settings, stores, database, AccountFinder(settings, stores, database)

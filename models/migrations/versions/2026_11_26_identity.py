@@ -185,8 +185,8 @@ def _create_risk_marks() -> None:
             batch_op.f("ix_risk_marks_ends_at"), ["ends_at"], unique=False
         )
         batch_op.create_index(
-            batch_op.f("ix_risk_marks_subject_kind_subject_id_at"),
-            ["subject_kind", "subject_id", "at"],
+            batch_op.f("ix_risk_marks_subject_id_subject_kind_at"),
+            ["subject_id", "subject_kind", "at"],
             unique=False,
         )
 

@@ -16,6 +16,7 @@ from models.stores.admission import Admission
 from models.stores.steps import NO_STEP
 from models.users import Profile
 from tests.unit.web.private_seams import MemoryOpenData, MemoryPhones
+from tests.unit.web.risk_seams import MemoryRisk
 from tests.unit.web.support_seams import MemoryAccounts, MemoryOutbox, memory_support
 from web.services.event_follower import EventView
 from web.services.events import HEARTBEAT, EventPage
@@ -339,6 +340,7 @@ class House:
     my_sessions: MemoryMySessions = field(default_factory=MemoryMySessions)
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    risk: MemoryRisk = field(default_factory=MemoryRisk)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
 
@@ -353,7 +355,7 @@ class House:
             open_data=self.open_data,
             phones=self.phones,
             events=self.events,
-            support=memory_support(self.outbox, self.accounts),
+            support=memory_support(self.outbox, self.accounts, self.risk),
             answers=self.answers,
             notifications=self.notifications,
             operations=self.operations,

@@ -22,6 +22,7 @@ from web.services.schedule import Schedule
 from web.services.support import Support
 
 if TYPE_CHECKING:
+    from tests.unit.web.risk_seams import MemoryRisk
     from config.clock import Deadline
     from models.idempotency import Once
     from web.services.outbox_shapes import OutboxQuery
@@ -152,8 +153,10 @@ class MemoryAccounts:
             raise NotFound
 
 
-def memory_support(outbox: MemoryOutbox, accounts: MemoryAccounts) -> Support:
-    """Return the support view around ``outbox`` and ``accounts``."""
+def memory_support(
+    outbox: MemoryOutbox, accounts: MemoryAccounts, risk: MemoryRisk
+) -> Support:
+    """Return the support view around what a test looks into."""
     return Support(
         outbox=outbox,
         queues=Overview(QUEUES),
@@ -161,4 +164,5 @@ def memory_support(outbox: MemoryOutbox, accounts: MemoryAccounts) -> Support:
         timeline=MemoryTimeline(),
         keys=MemoryKeys(),
         accounts=accounts,
+        risk=risk,
     )

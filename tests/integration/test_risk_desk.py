@@ -1,0 +1,214 @@
+"""Why the rules do what they do, and an administrator's say, over real stores."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from models.audit import AuditEntry
+from models.errors import Limited, NotFound
+from models.risk_rules import Subject
+from models.stores.admission import Caller, FailedExchange
+from models.timeline import read_timeline
+from tests.integration.risk_house import ADDRESS, RiskHouse, metronome
+from web.services.risk import Choice, RiskDesk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from config.settings import Settings
+
+Open = Any
+
+
+@pytest.fixture
+def house(
+    database_url: str, redis_url: str, make_settings: Callable[..., Settings]
+) -> Iterator[RiskHouse]:
+    settings = make_settings(
+        DATABASE_URL=database_url, REDIS_URL=redis_url, BROKER_URL=redis_url,
+        RISK_USERS_PER_DEVICE="2/60", RATE_LIMITS='{"read.user": "10/0.001"}',
+    )  # fmt: skip
+    opened = RiskHouse.open(settings)
+    yield opened
+    opened.house.close()
+
+
+@pytest.fixture
+def desk(house: RiskHouse) -> RiskDesk:
+    tasks = house.house
+    return RiskDesk(tasks.settings, tasks.stores, tasks.database)
+
+
+def make_bot(house: RiskHouse, **more: float) -> str:
+    user_id = house.user("bot", device="phone")
+    house.behave(Subject("user", user_id), **metronome(requests=1000, **more))
+    house.run()
+    return user_id
+
+
+def acts(house: RiskHouse) -> list[tuple[str, str, str | None]]:
+    with house.house.database.read() as session:
+        rows = session.query(AuditEntry).order_by(AuditEntry.id)
+        return [(row.act, row.subject_id, row.detail) for row in rows]
+
+
+def test_a_bot_is_explained(house: RiskHouse, desk: RiskDesk) -> None:
+    user_id = make_bot(house)
+    house.house.stores.admission.admit_request("read", Caller("10.0.0.1", user=user_id))
+
+    told = desk.explain(user_id)
+
+    assert (told.kind, told.action, told.decided) == ("user", "slow", "slow")
+    assert told.score == pytest.approx(60, abs=0.2)
+    assert told.wechat_rank == 0
+    assert sorted(told.why) == [
+        "WeChat's rank 0",
+        "fast scored 30",
+        "regular scored 30",
+    ]
+    evidence = [json.loads(bytes(mark.evidence)) for mark in told.marks]
+    assert {"requests": 1000.0, "window_s": 300.0, "limit": 900.0} in evidence
+    assert told.behaviour is not None
+    assert told.behaviour.requests == 1000
+    assert [(b.rule, b.burst, b.level) for b in told.buckets] == [
+        ("read.user", 10, pytest.approx(9, abs=0.1)),
+        ("write.user", 120, 120),
+    ]
+    assert told.linked == ["phone"]
+    assert told.away == []
+
+
+def test_a_farms_phone_is_explained(house: RiskHouse, desk: RiskDesk) -> None:
+    for name in ("one", "two"):
+        house.user(name, device="farm")
+    house.run()
+
+    told = desk.explain("farm")
+
+    assert (told.kind, told.watched, told.action) == ("device", True, "slow")
+    assert told.why == ["users_per_device scored 60"]
+    assert sorted(told.linked) == ["u_one", "u_two"]
+
+
+def test_lock_outs_are_told_and_lifted(house: RiskHouse, desk: RiskDesk) -> None:
+    user_id = house.user("ann", device="phone")
+    caller, admission = Caller(ADDRESS, device="phone"), house.house.stores.admission
+    failure = FailedExchange(mark="f", record=b"r", life_ms=0, counts=True)
+    admission.record_failure(caller, "code", failure)
+    assert desk.explain(user_id).lock_outs[0].failures == pytest.approx(1, abs=0.01)
+    for _ in range(4):
+        admission.record_failure(caller, "code", failure)
+
+    (lock,) = desk.explain("phone").lock_outs
+    assert (lock.ip, lock.device_id) == (ADDRESS, "phone")
+    assert 299_000 < lock.retry_after_ms <= 300_000
+
+    desk.clear("phone", "a tester")
+    admission.admit_login(caller, "code-2", mark="f", flight_ms=1000)
+    assert desk.explain("phone").lock_outs == []
+
+
+def test_cleared_marks_count_no_more_at_once(house: RiskHouse, desk: RiskDesk) -> None:
+    user_id = make_bot(house, misses=900)
+    assert house.standing(user_id).action == "verify"
+
+    changed = desk.clear(user_id, "a partner's robot")
+
+    assert (changed.action, changed.cleared) == ("allow", 3)
+    told = desk.explain(user_id)
+    assert (told.action, told.score, told.why) == ("allow", 0, [])
+    assert {(mark.state, mark.weighs, mark.cleared_by) for mark in told.marks} == {
+        ("cleared", 0, "admin")
+    }
+    copied = house.house.stores.keys.standing(user_id)
+    assert house.house.stores.redis.execute("HGET", copied, "action") == b""
+    assert acts(house) == [("risk.clear", user_id, "a partner's robot")]
+
+
+def test_an_override_holds_and_is_written_down(
+    house: RiskHouse, desk: RiskDesk
+) -> None:
+    user_id = house.user("thief")
+
+    changed = desk.override(user_id, Choice("block", 3600, "stolen cards"))
+
+    assert changed.action == "block"
+    told = desk.explain(user_id)
+    assert (told.action, told.override) == ("block", True)
+    assert told.why == ["an administrator's choice"]
+    house.behave(Subject("user", user_id), requests=60, gaps=50, total=90, squares=500)
+    house.run()
+    assert house.standing(user_id).action == "block"
+    assert acts(house) == [("risk.override", user_id, "block for 3600 s: stolen cards")]
+    assert desk.override(user_id, Choice("allow", 60, "a mistake")).action == "allow"
+    assert len(desk.explain(user_id).marks) == 1
+
+
+def test_a_device_is_watched_by_choice(house: RiskHouse, desk: RiskDesk) -> None:
+    house.user("ann", device="phone")
+
+    desk.override("phone", Choice("slow", 3600, "rented out"))
+    assert desk.explain("phone").watched
+    house.run()
+    assert house.house.stores.behaviour.is_watched("phone")
+
+    desk.clear("phone", "returned")
+    assert not desk.explain("phone").watched
+
+
+def test_a_stranger_is_not_found(house: RiskHouse, desk: RiskDesk) -> None:
+    for act in (
+        lambda: desk.explain("nobody"),
+        lambda: desk.clear("nobody", "x"),
+        lambda: desk.override("nobody", Choice("slow", 60, "x")),
+    ):
+        with pytest.raises(NotFound):
+            act()
+    assert acts(house) == []
+
+
+def test_without_redis_the_marks_are_told(
+    house: RiskHouse, make_settings: Callable[..., Settings]
+) -> None:
+    user_id = make_bot(house)
+    nowhere = RiskHouse.stores_of(make_settings(REDIS_URL="redis://127.0.0.1:1/0"))
+    desk = RiskDesk(house.house.settings, nowhere, house.house.database)
+
+    told = desk.explain(user_id)
+    assert (told.action, told.away, told.behaviour) == ("slow", ["redis"], None)
+    assert desk.clear(user_id, "x").action == "allow"
+    assert desk.limits().away == ["redis"]
+
+
+def test_limits_tell_who_was_refused(house: RiskHouse, desk: RiskDesk) -> None:
+    for _ in range(13):
+        try:
+            caller = Caller("10.0.0.1", user="u_greedy")
+            house.house.stores.admission.admit_request("read", caller)
+        except Limited:
+            continue
+
+    told = desk.limits()
+
+    assert [(r.rule, r.subject, r.count) for r in told.refused] == [
+        ("read.user", "u_greedy", 3)
+    ]
+    assert ("read.user", 10) in [(rule.name, rule.burst) for rule in told.rules]
+    assert (told.login_failures, told.lock_s, told.dry_run) == (5, 300, False)
+
+
+def test_the_timeline_of_a_user_shows_the_decisions(
+    house: RiskHouse, desk: RiskDesk
+) -> None:
+    user_id = make_bot(house)
+    desk.clear(user_id, "fine")
+
+    with house.house.database.read() as session:
+        timeline = read_timeline(session, user_id)
+
+    assert timeline is not None
+    told = {(entry.kind, entry.what) for entry in timeline.entries}
+    assert {("risk_mark", "cleared"), ("audit", "risk.clear")} <= told

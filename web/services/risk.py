@@ -1,0 +1,155 @@
+"""Why the rules do what they do to somebody, and an administrator's say over them.
+
+Raises `DatabaseUnavailable` when SQL is away; without Redis the answers lack what only
+Redis knows and say so. Acts are written down in the commit that has their effect.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from models.audit import record_act
+from models.base import database_now
+from models.errors import NotFound, RedisUnavailable
+from models.risk_actions import clear_user, settle_user
+from models.risk_facts import decide_on, find_subject, read_facts
+from models.risk_marks import clear_marks, write_override
+from models.risk_overrides import Override
+from models.standings import find_user_standing
+from web.services.risk_explained import explain
+from web.services.risk_shapes import LimitRule, LimitsView, RiskChanged
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database, UnitOfWork
+    from models.idempotency import Once
+    from models.risk_facts import RiskFacts
+    from models.risk_rules import Subject
+    from models.standings import Action
+    from models.stores.container import Stores
+    from web.services.risk_shapes import RiskView
+
+MS_PER_S = 1000
+MOST_REFUSED = 100
+
+
+class Choice(NamedTuple):
+    """What an administrator wants to be done, for how long, and why."""
+
+    action: Action
+    seconds: int
+    reason: str
+
+
+class RiskDesk:
+    """Explanations and acts for people on the internal listener."""
+
+    def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
+        self._settings = settings
+        self._stores = stores
+        self._database = database
+
+    def explain(self, name: str) -> RiskView:
+        """Return everything about a user or device; `NotFound` for a stranger."""
+        facts = self._facts(name)
+        return explain(facts, self._stores, self._settings.risk)
+
+    def clear(self, name: str, reason: str, once: Once | None = None) -> RiskChanged:
+        """Void all marks of a user or device, and its lock-outs; audited."""
+
+        def act(work: UnitOfWork) -> RiskChanged:
+            subject, _ = _subject(work, name)
+            now = database_now(work.session)
+            record_act(work.session, "risk.clear", subject.id, detail=reason)
+            if subject.kind == "user":
+                cleared = clear_user(work, subject.id, "admin", self._settings.risk)
+            else:
+                cleared = clear_marks(work.session, subject, "admin", now)
+            return self._changed(work, subject, cleared)
+
+        changed = self._database.transact(act, once)
+        self._follow(changed)
+        with suppress(RedisUnavailable):
+            self._stores.limit_levels.lift_lock_outs(self._facts(name).places)
+        return changed
+
+    def override(
+        self, name: str, choice: Choice, once: Once | None = None
+    ) -> RiskChanged:
+        """Put an action over whatever the rules find, for a time; audited."""
+
+        def act(work: UnitOfWork) -> RiskChanged:
+            subject, app_id = _subject(work, name)
+            now = database_now(work.session)
+            times = now, now + choice.seconds * MS_PER_S
+            words = f"{choice.action} for {choice.seconds} s: {choice.reason}"
+            record_act(work.session, "risk.override", subject.id, detail=words)
+            override = Override(choice.action, choice.reason)
+            write_override(work.session, subject, app_id, override, times)
+            work.session.flush()
+            if subject.kind == "user":
+                settle_user(work, subject.id, self._settings.risk)
+            return self._changed(work, subject, 0)
+
+        changed = self._database.transact(act, once)
+        self._follow(changed)
+        return changed
+
+    def limits(self) -> LimitsView:
+        """Return the limits in force and whom they refuse."""
+        limits, away = self._settings.limits, []
+        refused = []
+        try:
+            refused = self._stores.limit_levels.list_refused(MOST_REFUSED)
+        except RedisUnavailable:
+            away.append("redis")
+        return LimitsView(
+            enabled=limits.enabled,
+            dry_run=limits.dry_run,
+            rules=[
+                LimitRule(name, rule.burst, rule.refill_per_s)
+                for name, rule in sorted(limits.rules.items())
+            ],
+            login_failures=limits.login_failures.count,
+            lock_s=limits.login_failures.lock_s,
+            refused=refused,
+            away=away,
+        )
+
+    def _facts(self, name: str) -> RiskFacts:
+        with self._database.read() as session:
+            facts = read_facts(session, name, self._settings.risk)
+            session.expunge_all()
+        if facts is None:
+            raise NotFound
+        return facts
+
+    def _changed(self, work: UnitOfWork, subject: Subject, cleared: int) -> RiskChanged:
+        if subject.kind == "user":
+            standing = find_user_standing(work.session, subject.id)
+            action, until = standing.action, standing.action_until
+        else:
+            decision = decide_on(work.session, subject, self._settings.risk)
+            action, until = decision.action, decision.until
+        return RiskChanged(subject.id, subject.kind, action, until, cleared)
+
+    def _follow(self, changed: RiskChanged) -> None:
+        """Have Redis follow at once; else the outbox or the next run sees to it."""
+        stores = self._stores
+        with suppress(RedisUnavailable), self._database.read() as session:
+            if changed.kind == "user":
+                standing = find_user_standing(session, changed.id)
+                stores.standings.put(changed.id, standing)
+            elif changed.action == "allow" or changed.action_until is None:
+                stores.behaviour.unwatch(changed.id)
+            else:
+                life_ms = changed.action_until - database_now(session)
+                stores.behaviour.watch({changed.id: life_ms})
+
+
+def _subject(work: UnitOfWork, name: str) -> tuple[Subject, str]:
+    found = find_subject(work.session, name)
+    if found is None:
+        raise NotFound
+    return found

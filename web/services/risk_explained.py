@@ -1,0 +1,102 @@
+"""Puts together what SQL and Redis know of a user's or device's risk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from models.errors import RedisUnavailable
+from models.risk_marks import weighed
+from models.risk_policy import weight
+from web.services.risk_shapes import BehaviourFigures, MarkView, RiskView
+
+if TYPE_CHECKING:
+    from config.risk_settings import RiskSettings
+    from models.risk_facts import RiskFacts
+    from models.risk_marks import RiskMark
+    from models.risk_rules import Behaviour
+    from models.stores.container import Stores
+
+
+def explain(facts: RiskFacts, stores: Stores, policy: RiskSettings) -> RiskView:
+    """Return the view; without Redis the parts that only Redis knows are empty."""
+    standing, decision = facts.standing, facts.decision
+    view = RiskView(
+        id=facts.subject.id,
+        kind=facts.subject.kind,
+        app_id=facts.app_id,
+        action=standing.action_at(facts.now),
+        action_until=standing.action_until,
+        banned=standing.banned,
+        watched=False,
+        decided=decision.action,
+        decided_until=decision.until,
+        override=decision.override,
+        score=round(decision.score, 1),
+        local_score=round(decision.local, 1),
+        wechat_rank=decision.rank,
+        why=_why(facts),
+        marks=[_mark(mark, facts, policy) for mark in facts.marks],
+        behaviour=None,
+        buckets=[],
+        lock_outs=[],
+        linked=list(facts.linked),
+        away=[],
+    )
+    try:
+        _add_from_redis(view, facts, stores)
+    except RedisUnavailable:
+        view.away.append("redis")
+    return view
+
+
+def _add_from_redis(view: RiskView, facts: RiskFacts, stores: Stores) -> None:
+    (seen,) = stores.behaviour.find([facts.subject])
+    view.behaviour = _figures(seen)
+    view.buckets = stores.limit_levels.list_levels(facts.subject)
+    view.lock_outs = stores.limit_levels.list_lock_outs(facts.places)
+    if facts.subject.kind == "device":
+        view.watched = stores.behaviour.is_watched(facts.subject.id)
+        view.action = "slow" if view.watched else "allow"
+
+
+def _mark(mark: RiskMark, facts: RiskFacts, policy: RiskSettings) -> MarkView:
+    counts = facts.counts(mark)
+    weighs = weight(weighed(mark), policy, facts.now) if counts else 0.0
+    return MarkView(
+        id=mark.id,
+        rule=mark.rule,
+        score=mark.score,
+        weighs=round(weighs, 1),
+        evidence=msgspec.Raw(mark.evidence.encode()),
+        state="over" if mark.state == "active" and not counts else mark.state,
+        at=mark.at,
+        ends_at=mark.ends_at,
+        cleared_by=mark.cleared_by,
+        wechat_rank=mark.wechat_rank,
+        rank_at=mark.rank_at,
+    )
+
+
+def _why(facts: RiskFacts) -> list[str]:
+    """Return the decision in words."""
+    if facts.decision.override:
+        return ["an administrator's choice"]
+    live = [mark for mark in facts.marks if facts.counts(mark) and mark.score]
+    words = [f"{mark.rule} scored {mark.score}" for mark in live]
+    if facts.decision.rank is not None:
+        words.append(f"WeChat's rank {facts.decision.rank}")
+    return words
+
+
+def _figures(seen: Behaviour) -> BehaviourFigures:
+    return BehaviourFigures(
+        requests=round(seen.requests, 1),
+        gaps=round(seen.gaps, 1),
+        mean_gap_s=round(seen.mean_gap_s, 3),
+        variation=round(seen.variation, 3),
+        not_found=round(seen.misses, 1),
+        device_changes=round(seen.hops, 1),
+        turns=round(seen.turns, 1),
+    )
