@@ -12,9 +12,9 @@ from sqlalchemy import select
 
 from config.metrics import RISK_ACTIONS
 from models.base import database_now
+from models.behaviour_figures import Subject
 from models.risk_marks import clear_marks, list_live, weighed
 from models.risk_policy import Decision, decide
-from models.risk_rules import Subject
 from models.security_events import record_security_event
 from models.standings import (
     find_user_standing,

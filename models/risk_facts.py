@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.base import database_now
-from models.login_figures import find_apps_of_devices, list_linked, list_places
+from models.behaviour_figures import Subject
+from models.login_figures import find_apps_of_devices
+from models.login_places import list_linked, list_places
 from models.risk_marks import list_live, list_marks, weighed
 from models.risk_policy import Decision, decide
-from models.risk_rules import Subject
 from models.standings import NOBODY_SPECIAL, UserStanding, find_user_standing
 from models.users import find_app_id
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
-    from models.risk_rules import Finding, Subject, SubjectKind
+    from models.behaviour_figures import Finding, Subject, SubjectKind
 
 
 class RiskMark(Base):

@@ -6,7 +6,9 @@ The figures come from `models/stores/behaviour.py` and `models/login_figures.py`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
+
+from models.behaviour_figures import Behaviour, Evidence, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,45 +16,11 @@ if TYPE_CHECKING:
     from config.risk_rule import RiskRule
     from config.risk_settings import RiskSettings
 
-Evidence = dict[str, float]
-SubjectKind = Literal["user", "device"]
 # A machine's path is as regular as its rhythm: always the same route, or always the
 # next one. People turn now and then.
 MONOTONE_SHARE = 0.1
 # Who follows old links meets `not_found` now and then; who guesses, mostly.
 MISSED_SHARE = 1 / 3
-
-
-class Subject(NamedTuple):
-    """Whose behaviour it is: a user's or a device's, by its id."""
-
-    kind: SubjectKind
-    id: str
-
-
-class Behaviour(NamedTuple):
-    """What one user or device did in the window; every figure fades with time.
-
-    ``variation`` is that of the intervals between requests, as a share of their mean.
-    ``hops`` are requests from another device (of a device: by another user) than the
-    one before, ``turns`` those for another route.
-    """
-
-    requests: float = 0.0
-    gaps: float = 0.0
-    mean_gap_s: float = 0.0
-    variation: float = 0.0
-    misses: float = 0.0
-    hops: float = 0.0
-    turns: float = 0.0
-
-
-class Finding(NamedTuple):
-    """A rule that applies: what it weighs, and the figures that made it apply."""
-
-    rule: str
-    score: int
-    evidence: Evidence
 
 
 def judge_user(seen: Behaviour, rules: RiskSettings) -> list[Finding]:

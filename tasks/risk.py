@@ -23,7 +23,8 @@ from models.risk_marks import (
 from models.risk_policy import asks_wechat
 from tasks.app import Resources, app
 from tasks.failures import cause_of
-from tasks.risk_look import Suspect, look_at_figures, look_at_logins
+from tasks.risk_logins import look_at_logins
+from tasks.risk_look import Suspect, look_at_figures
 from tasks.risk_rank import Grey, ask_wechat
 from tasks.schedule import ScheduledTask, SlotWork
 from tasks.watch_list import renew_watch_list

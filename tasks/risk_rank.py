@@ -12,7 +12,7 @@ from config.logging import get_logger
 from config.metrics import RISK_RANKS
 from models.base import database_now
 from models.errors import Unavailable
-from models.login_figures import find_address
+from models.login_places import find_address
 from models.openids import OpenIds
 from models.risk_marks import keep_rank
 from models.sealing import Unsealable

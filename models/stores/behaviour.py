@@ -10,7 +10,7 @@ import struct
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from models.risk_rules import Behaviour, Subject
+from models.behaviour_figures import Behaviour, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

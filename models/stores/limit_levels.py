@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from config.limit_settings import LimitSettings, Rule
-    from models.risk_rules import Subject
+    from models.behaviour_figures import Subject
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from config.clock import now_ms
 from models.base import database_now, new_id
+from models.behaviour_figures import Subject
 from models.device_info import DeviceInfo
 from models.login_entry import LoginEntry
 from models.logins import record_logins
 from models.risk_marks import RiskMark, list_marks
-from models.risk_rules import Subject
 from models.schedule import ScheduleSlot
 from models.security_events import list_security_events
 from models.standings import UserStanding, find_user_standing

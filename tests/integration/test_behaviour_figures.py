@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from config.clock import now_ms, sleep
+from models.behaviour_figures import Subject
 from models.errors import Limited
-from models.risk_rules import Subject
 from models.stores.admission import Caller
 from models.stores.behaviour import ROW
 from models.stores.container import open_stores
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from config.settings import Settings
-    from models.risk_rules import Behaviour
+    from models.behaviour_figures import Behaviour
     from models.stores.container import Stores
 
 ANN = Caller("10.0.0.1", user="u_ann", device="phone", app="wx")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from models.audit import AuditEntry
+from models.behaviour_figures import Subject
 from models.errors import Limited, NotFound
-from models.risk_rules import Subject
 from models.stores.admission import Caller, FailedExchange
 from models.timeline import read_timeline
 from tests.integration.risk_house import ADDRESS, RiskHouse, metronome

@@ -11,11 +11,11 @@ from prometheus_client import REGISTRY
 
 from config.clock import now_ms
 from models.base import database_now
+from models.behaviour_figures import Subject
 from models.outbox import Outbox
 from models.risk_actions import clear_user, clear_verified, settle_user
 from models.risk_marks import prune, write_override
 from models.risk_overrides import Override
-from models.risk_rules import Subject
 from models.standings import PUBLISH
 from models.stores.container import open_stores
 from tasks.app import _process

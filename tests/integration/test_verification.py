@@ -8,10 +8,10 @@ import pytest
 
 from config.clock import Deadline
 from models.base import database_now
+from models.behaviour_figures import Subject
 from models.risk_actions import settle_user
 from models.risk_marks import write_override
 from models.risk_overrides import Override
-from models.risk_rules import Subject
 from models.standings import find_user_standing
 from models.users import ensure_user
 from tests.integration.private_house import NUMBER, OPENID

@@ -22,10 +22,10 @@ from web.services.risk_shapes import LimitRule, LimitsView, RiskChanged
 
 if TYPE_CHECKING:
     from config.settings import Settings
+    from models.behaviour_figures import Subject
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
     from models.risk_facts import RiskFacts
-    from models.risk_rules import Subject
     from models.standings import Action
     from models.stores.container import Stores
     from web.services.risk_shapes import RiskView

@@ -13,9 +13,9 @@ from web.services.risk_shapes import BehaviourFigures, MarkView, RiskView
 
 if TYPE_CHECKING:
     from config.risk_settings import RiskSettings
+    from models.behaviour_figures import Behaviour
     from models.risk_facts import RiskFacts
     from models.risk_marks import RiskMark
-    from models.risk_rules import Behaviour
     from models.stores.container import Stores
 
 

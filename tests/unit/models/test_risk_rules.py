@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.risk_rule import RiskRule
-from models.risk_rules import Behaviour, judge_count, judge_device, judge_user
+from models.behaviour_figures import Behaviour
+from models.risk_rules import judge_count, judge_device, judge_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,9 +22,9 @@ from web.services.schedule import Schedule
 from web.services.support import Support
 
 if TYPE_CHECKING:
-    from tests.unit.web.risk_seams import MemoryRisk
     from config.clock import Deadline
     from models.idempotency import Once
+    from tests.unit.web.risk_seams import MemoryRisk
     from web.services.outbox_shapes import OutboxQuery
 
 T = TypeVar("T")
