@@ -141,6 +141,15 @@ class RedisSettings(SettingGroup):
         gt=0,
         description="Seconds it is then left alone; calls fail at once meanwhile.",
     )
+    doubt_s: float = Field(
+        15.0,
+        alias="REDIS_DOUBT_S",
+        ge=0,
+        le=300,
+        description="Seconds after a failure in which a process asks SQL as well "
+        "whether a session lives: one that ended meanwhile may live on in Redis until "
+        "the outbox has repaired it.",
+    )
     prefix: str = Field(
         "kuaida",
         alias="REDIS_PREFIX",

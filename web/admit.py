@@ -51,7 +51,9 @@ class Admitter:
             raise Forbidden(reason="user_banned")
         if state == "revoked":
             raise Unauthenticated(reason="session_revoked")
-        if state != "live":
+        if state == "doubtful":
+            self._services().sessions.recheck(identity)
+        elif state != "live":
             action = self._services().sessions.confirm(identity)
         _obey(action, route)
 

@@ -29,7 +29,7 @@ RECORD_FAILURE = load_script("record_failure")
 LOCK_OUT = "login.failures"
 TALLY = (REFUSED_LIFE_S * 1000, REFUSED_MOST)
 
-SessionState = Literal["live", "banned", "revoked", "unknown", ""]
+SessionState = Literal["live", "doubtful", "banned", "revoked", "unknown", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,8 @@ class AdmissionStore:
     ) -> Admission:
         """Take one token from each bucket that applies and look at the session.
 
-        ``epoch`` is the token's: below the user's, the session is revoked. ``step``
+        ``epoch`` is the token's: below the user's, the session is revoked;
+        ``doubtful`` is one that lives here, but Redis was away a moment ago. ``step``
         is what the request adds to the figures of behaviour. Raises `Limited` with
         the wait; nothing is taken then.
         """
@@ -142,13 +143,17 @@ class AdmissionStore:
             [
                 *(user, epoch, *TALLY, own, self._risk.slow_share),
                 *self._figures.arguments(caller.user, caller.device, step),
+                caller.app,
                 *buckets.amounts,
             ],
         )
         quota = _quota(burst, remaining, reset_ms)
         if refused:
             self._refuse(buckets.rules[refused - 1], retry_ms, quota)
-        return Admission(state.decode(), action.decode() or "allow", quota)
+        session = state.decode()
+        if session == "live" and self._redis.in_doubt:
+            session = "doubtful"
+        return Admission(session, action.decode() or "allow", quota)
 
     def admit_login(
         self, caller: Caller, code_key: str, *, mark: str, flight_ms: int

@@ -20,6 +20,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from config.clock import monotonic
 from config.metrics import REDIS_FAILURES
 from models.errors import RedisUnavailable
 from models.stores.breaker import Breaker
@@ -52,6 +53,24 @@ class SharedPipeline:
         ]
         self._turn = cycle(self._lanes)
         self._breaker = Breaker(settings.breaker_failures, settings.breaker_open_s)
+        self._doubt_s = settings.doubt_s
+        self._failed_at = -settings.doubt_s
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether this process lost Redis a moment ago: it may have missed writes."""
+        return monotonic() - self._failed_at < self._doubt_s
+
+    def knock(self) -> bool:
+        """Ask Redis for a sign of life although the breaker is open; closes it then."""
+        call = Call([("PING",)])
+        try:
+            next(self._turn).run(call)
+            _raise_if_away([r for r in call.replies if isinstance(r, ResponseError)])
+        except RedisUnavailable:
+            return False
+        self._breaker.succeeded()
+        return True
 
     def execute(self, *command: Argument) -> Reply:
         """Run one command and return its reply; an error reply is raised."""
@@ -68,6 +87,7 @@ class SharedPipeline:
         except RedisUnavailable as error:
             REDIS_FAILURES.labels(type(error.__cause__).__name__).inc()
             self._breaker.failed()
+            self._failed_at = monotonic()
             raise
         # Before an error reply is raised: it proves that Redis serves, and the
         # caller of an unknown script must get through a breaker that was open.

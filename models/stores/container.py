@@ -14,6 +14,7 @@ from models.stores.cache import UserCache
 from models.stores.connection import SharedPipeline
 from models.stores.event_stream import EventStream
 from models.stores.keys import Keys
+from models.stores.late_writes import LateWrites
 from models.stores.limit_levels import LimitLevels
 from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
@@ -45,6 +46,7 @@ class Stores:
         self.redis = SharedPipeline(settings.redis)
         self.keys = Keys(settings.redis.prefix)
         shared = (self.redis, self.keys)
+        self.late = LateWrites(self.redis)
         self.admission = AdmissionStore(*shared, settings.limits, settings.risk)
         self.behaviour = BehaviourStore(*shared)
         self.limit_levels = LimitLevels(*shared, settings.limits)

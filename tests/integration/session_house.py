@@ -108,7 +108,7 @@ class House:
 
     def admit(self, grant: Grant) -> Admission:
         """Ask for a request of this session to be let in."""
-        asked = LimitCaller("10.0.0.1", user=grant.user_id)
+        asked = LimitCaller("10.0.0.1", user=grant.user_id, app=grant.app_id)
         return self.stores.admission.admit_request(
             "read", asked, session_id=grant.session_id
         )

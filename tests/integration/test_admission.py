@@ -222,9 +222,10 @@ def test_without_a_rule_nothing_is_counted(open_with: MakeStores) -> None:
     ("fields", "state"),
     [
         ([], "unknown"),
-        (["user", "u_1"], "live"),
-        (["user", "u_1", "revoked", "logout"], "revoked"),
-        (["user", "u_2"], "revoked"),
+        (["user", "u_1", "app", "wx1"], "live"),
+        (["user", "u_1", "app", "wx1", "revoked", "logout"], "revoked"),
+        (["user", "u_2", "app", "wx1"], "revoked"),
+        (["user", "u_1", "app", "wx2"], "revoked"),
     ],
 )
 def test_the_session_is_looked_at_in_the_same_round_trip(
@@ -234,7 +235,7 @@ def test_the_session_is_looked_at_in_the_same_round_trip(
     if fields:
         stores.redis.execute("HSET", stores.keys.session("se_1"), *fields)
 
-    asked = Caller("10.0.0.9", user="u_1")
+    asked = Caller("10.0.0.9", user="u_1", app="wx1")
     told = stores.admission.admit_request("read", asked, session_id="se_1")
 
     assert told.session == state

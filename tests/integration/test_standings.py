@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
 
 ALIAS = "u_alias"
-ASKED = Caller("10.0.0.9", user=USER)
+ASKED = Caller("10.0.0.9", user=USER, app=APP)
 
 
 @pytest.fixture

@@ -84,14 +84,15 @@ class AccountService:
         return acted
 
     def _tell_redis(self, user_id: str, act: Act) -> None:
-        """Write the copies now; without Redis or us, the outbox does it later.
+        """Write the copies now; without Redis when it is back, by us or the outbox.
 
         The standing ends every session; the marks only tidy their list.
         """
+        with self._database.read() as session:
+            standing = find_user_standing(session, user_id)
+        stores = self._stores
+        stores.late.attempt(lambda: stores.standings.put(user_id, standing))
         with suppress(RedisUnavailable):
-            with self._database.read() as session:
-                standing = find_user_standing(session, user_id)
-            self._stores.standings.put(user_id, standing)
             if act.ends:
                 listed = self._stores.sessions.list_ids(user_id)
                 self._stores.sessions.revoke(

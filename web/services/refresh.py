@@ -51,7 +51,7 @@ class RefreshService:
         self._store = stores.sessions
         self._database = database
         self._tokens = TokenSigner(settings)
-        self._end = SessionEnd(settings, stores.sessions, database)
+        self._end = SessionEnd(settings, stores, database)
         apps = settings.wechat.apps
         self._max_sessions = {app.app_id: app.max_sessions for app in apps}
 

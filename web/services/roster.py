@@ -81,6 +81,9 @@ class Sessions(Protocol):
         Raises `Unauthenticated` or `Forbidden` otherwise.
         """
 
+    def recheck(self, claims: Claims) -> None:
+        """Raise the same where SQL knows that a session in Redis has ended."""
+
 
 class MySessions(Protocol):
     """The caller's live sessions."""

@@ -6,12 +6,11 @@ reused; what of it is one commit stands in `models/session_ends.py`.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from models.errors import RedisUnavailable
 from models.session_ends import Owner, end_sessions
 from models.sessions import EndReason, ensure_sessions
 from models.users import ensure_user
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
     from models.login_entry import LoginEntry
-    from models.stores.sessions import SessionStore
+    from models.stores.container import Stores
 
 MS_PER_S = 1000
 
@@ -37,10 +36,8 @@ class Revoked(msgspec.Struct):
 class SessionEnd:
     """The end of sessions of one user."""
 
-    def __init__(
-        self, settings: Settings, store: SessionStore, database: Database
-    ) -> None:
-        self._store = store
+    def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
+        self._store, self._late = stores.sessions, stores.late
         self._database = database
         # So long a copy may be believed that somebody restores.
         self._mark_ms = settings.tokens.refresh_s * MS_PER_S
@@ -54,8 +51,9 @@ class SessionEnd:
     ) -> Revoked:
         """End the sessions that ``entries`` describe; tells how many were live.
 
-        ``more`` is done in the same commit. Redis away: the outbox marks the copies
-        later. Raises `DatabaseUnavailable`; nothing is half done then.
+        ``more`` is done in the same commit. Redis away: the copies are marked when it
+        is back, by this process or by the outbox. Raises `DatabaseUnavailable`;
+        nothing is half done then.
         """
         ids = [entry.session_id for entry in entries]
 
@@ -69,9 +67,11 @@ class SessionEnd:
 
         revoked = self._database.transact(act, once)
         if entries:
-            with suppress(RedisUnavailable):
-                user_id, life_ms = entries[0].user_id, self._mark_ms
-                self._store.revoke(user_id, ids, life_ms=life_ms, reason=reason)
+            user_id, life_ms = entries[0].user_id, self._mark_ms
+            mark = partial(
+                self._store.revoke, user_id, ids, life_ms=life_ms, reason=reason
+            )
+            self._late.attempt(mark)
         return revoked
 
 

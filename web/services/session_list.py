@@ -128,7 +128,7 @@ def open_session_list(
 ) -> SessionList:
     """Return the list of this process; reads the table of cities."""
     cities = read_ip_cities(settings.accounts.ip_city_file)
-    end = SessionEnd(settings, stores.sessions, database)
+    end = SessionEnd(settings, stores, database)
     return SessionList(settings, stores, database, cities, end)
 
 

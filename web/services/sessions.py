@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
-    from models.standings import Action
+    from models.standings import Action, UserStanding
     from models.stores.container import Stores
     from web.services.caller import Caller, Claims
     from web.services.session_end import Revoked
@@ -58,7 +58,8 @@ class SessionService:
         self._database = database
         self._store = stores.sessions
         self._standings = stores.standings
-        self._end = SessionEnd(settings, stores.sessions, database)
+        self._late = stores.late
+        self._end = SessionEnd(settings, stores, database)
         self._refreshes = RefreshService(settings, stores, database)
 
     def refresh(self, refresh_token: str, caller: Caller) -> Tokens:
@@ -73,17 +74,9 @@ class SessionService:
         proves the login, so it is written again and counted.
         """
         entry = self._entry_of(claims, claims.session_id)
-        with self._database.read() as session:
-            row = rows.find_standing(session, claims.session_id)
-            standing = find_user_standing(session, claims.user_id)
-        if standing.banned:
-            raise Forbidden(reason="user_banned")
-        if standing.epoch > claims.epoch:
-            raise Unauthenticated(reason="session_revoked")
+        row, standing = self._judged(claims)
         if row is None:
             SESSIONS_HEALED.inc()
-        elif not row.live or row.owner != (claims.user_id, claims.app_id, claims.epoch):
-            raise Unauthenticated(reason="session_revoked")
         elif row.generation >= entry.generation:
             # The token may be older than the last rotation: its generation must not
             # become current again, or a stolen refresh token would.
@@ -94,6 +87,28 @@ class SessionService:
                 self._standings.put(claims.user_id, standing)
             self._store.restore(entry)
         return standing.action_at(now_ms())
+
+    def recheck(self, claims: Claims) -> None:
+        """Refuse a session that lives in Redis but ended in SQL while Redis was away.
+
+        SQL away as well: nothing can have ended there meanwhile. A session that SQL
+        does not know is Redis' to judge.
+        """
+        with suppress(DatabaseUnavailable):
+            self._judged(claims)
+
+    def _judged(self, claims: Claims) -> tuple[rows.Standing | None, UserStanding]:
+        """Return session and user as SQL knows them; raises where one is over."""
+        with self._database.read() as session:
+            row = rows.find_standing(session, claims.session_id)
+            standing = find_user_standing(session, claims.user_id)
+        if standing.banned:
+            raise Forbidden(reason="user_banned")
+        owner = claims.user_id, claims.app_id, claims.epoch
+        over = row is not None and not (row.live and row.owner == owner)
+        if over or standing.epoch > claims.epoch:
+            raise Unauthenticated(reason="session_revoked")
+        return row, standing
 
     def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
         """End this session, the user's others, or all; tells how many were live."""
@@ -113,10 +128,10 @@ class SessionService:
 
     def _put_standing(self, user_id: str) -> None:
         """Write the copy now; without Redis or us, the outbox does it later."""
-        with suppress(RedisUnavailable, DatabaseUnavailable):
+        with suppress(DatabaseUnavailable):
             with self._database.read() as session:
                 standing = find_user_standing(session, user_id)
-            self._standings.put(user_id, standing)
+            self._late.attempt(lambda: self._standings.put(user_id, standing))
 
     def _ids(self, claims: Claims, scope: Scope) -> list[str]:
         if scope == "this":

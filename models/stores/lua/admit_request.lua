@@ -13,20 +13,21 @@
 --       [11] '1' when the rhythm of this route is the client's own choice
 --       [12] answers not found since the last request  [13] device id
 --       [14] mark of the user  [15] mark of the device, 0 = not told
---       [16..] bursts and refills
+--       [16] app of the token  [17..] bursts and refills
 -- ANSWER {refused, retry_ms, burst, remaining, reset_ms, state, action}
---   state   'live', 'banned', 'revoked' (also for another user's, and for an epoch
---           that is over), 'unknown', '' when not asked
+--   state   'live', 'banned', 'revoked' (also for another user's or app's, and for an
+--           epoch that is over), 'unknown', '' when not asked
 --   action  what the rules allow this user: '' all, 'slow', 'verify' or 'block'
 --   the rest as in buckets
 local now, state, action = redis_now(), '', ''
 if ARGV[1] ~= '' then
-  local fields = redis.call('HMGET', KEYS[1], 'user', 'revoked', 'epoch')
+  local fields = redis.call('HMGET', KEYS[1], 'user', 'revoked', 'epoch', 'app')
   local standing = redis.call('HMGET', KEYS[2], 'epoch', 'banned', 'action', 'until')
   local epoch = tonumber(ARGV[2])
   if standing[2] == '1' then state = 'banned'
   elseif not fields[1] then state = 'unknown'
-  elseif fields[2] or fields[1] ~= ARGV[1] or tonumber(fields[3] or '0') ~= epoch
+  elseif fields[2] or fields[1] ~= ARGV[1] or fields[4] ~= ARGV[16]
+    or tonumber(fields[3] or '0') ~= epoch
     or tonumber(standing[1] or '0') > epoch then state = 'revoked'
   else state = 'live' end
   action = standing[3] or ''
@@ -50,7 +51,7 @@ if state == 'live' and ARGV[7] ~= '0' then
     if keep then keep_busy(KEYS[6], 'device:' .. ARGV[13], most, seen) end
   end
 end
-local refused, retry, burst, remaining, reset = take(7, 16, {
+local refused, retry, burst, remaining, reset = take(7, 17, {
   now = now, tally = KEYS[3], tally_ms = ARGV[3], tally_most = tonumber(ARGV[4]),
   shrunk = action == 'slow' and tonumber(ARGV[5]) or 0, share = tonumber(ARGV[6]),
 })

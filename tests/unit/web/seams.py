@@ -91,6 +91,7 @@ class MemorySessions:
     error: Exception | None = None
     action: Action = "allow"
     confirmed: list[Claims] = field(default_factory=list)
+    rechecked: list[Claims] = field(default_factory=list)
     logins: list[tuple[LoginRequest, Caller]] = field(default_factory=list)
     ended: list[tuple[str, Scope]] = field(default_factory=list)
 
@@ -130,6 +131,10 @@ class MemorySessions:
         self._maybe_fail()
         self.confirmed.append(claims)
         return self.action
+
+    def recheck(self, claims: Claims) -> None:
+        self._maybe_fail()
+        self.rechecked.append(claims)
 
     def _maybe_fail(self) -> None:
         if self.error is not None:
