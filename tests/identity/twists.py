@@ -89,6 +89,17 @@ def other_sessions() -> Iterator[Twist]:
 
     yield mixed("another user's session under the own name", "sid", "jti")
     yield mixed("another user's name over the own session", "sub")
+    yield Twist(
+        "session", "another app", lambda f: bearer(f.token(app="wx_other")), REVOKED
+    )
+    yield Twist("session", "epoch one higher", lambda f: bearer(_epoch(f, 1)), REVOKED)
+    yield Twist(
+        "session", "an epoch of the future", lambda f: bearer(_epoch(f, 10**9)), REVOKED
+    )
+
+
+def _epoch(forge: Forge, by: int) -> str:
+    return forge.token(ep=forge.claims["ep"] + by)
 
 
 def all_twists() -> list[Twist]:

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from tests.identity.sections import canaries, decrypt_timing, token_twists
+from tests.identity.sections import (
+    canaries,
+    decrypt_timing,
+    refresh_storm,
+    revocation_delay,
+    token_twists,
+)
 
-ALL = (token_twists.SECTION, decrypt_timing.SECTION, canaries.SECTION)
+ALL = (
+    token_twists.SECTION,
+    refresh_storm.SECTION,
+    revocation_delay.SECTION,
+    decrypt_timing.SECTION,
+    canaries.SECTION,
+)
