@@ -316,6 +316,11 @@ SECURITY_EVENTS: Final = Counter(
     "Events of an account's safety: reuse, new devices, bans, conflicts.",
     ("kind",),
 )
+GUESTS: Final = Counter(
+    "kuaida_guests",
+    "Guests: opened; at login upgraded, linked to a known user, found taken, refused.",
+    ("outcome",),
+)
 STANDINGS: Final = Counter(
     "kuaida_standings",
     "Standings of users: asked of SQL by a login, loaded after Redis forgot, put.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from models.account_links import add_alias, link_accounts
+from models.account_links import UserAlias, add_alias, link_accounts
 from models.identities import Identity
 from models.security_events import record_security_event
 from models.users import User
@@ -63,6 +63,21 @@ def keep_aliases(session: Session, written: Sequence[IdentityRow]) -> None:
             user = session.get_one(User, owner, with_for_update=True)
             user.is_guest = False
     session.flush()
+
+
+def link_strays(session: Session, user_ids: Sequence[str]) -> None:
+    """Link those of ``user_ids`` that stand for others, and logged in all the same.
+
+    So it goes when a guest was upgraded while Redis was away, and somebody logged in
+    when it was back and did not know the alias yet.
+    """
+    found = session.execute(
+        select(UserAlias.alias_id, UserAlias.user_id).where(
+            UserAlias.alias_id.in_(sorted(set(user_ids)))
+        )
+    )
+    for alias_id, user_id in found.all():
+        link_accounts(session, alias_id, user_id, "guest")
 
 
 def _link(session: Session, one: Account, other: Account) -> None:

@@ -26,7 +26,7 @@ from models.base import (
 from models.devices import write_devices
 from models.events import Event, EventType
 from models.identities import IdentityRow, write_identities
-from models.identity_links import keep_aliases, link_by_unionid
+from models.identity_links import keep_aliases, link_by_unionid, link_strays
 from models.outbox import add_event
 from models.security_events import Whereabouts, record_security_event
 from models.session_ends import end_by_journal
@@ -90,6 +90,7 @@ def record_logins(
         written = write_identities(session, fresh, open_identities)
         keep_aliases(session, written)
         link_by_unionid(session, written)
+        link_strays(session, [entry.user_id for entry in fresh])
         added = write_devices(session, fresh)
     _write_lost_users(session, entries)
     write_sessions(session, entries)

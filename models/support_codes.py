@@ -13,6 +13,7 @@ from typing import Final
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 SYMBOLS: Final = 10
 ID_BITS, CODE_BITS = 104, 50
+# Of users that WeChat told us of, and of those that began as guests.
 PREFIXES: Final = ("u_", "g_")
 _USER_ID: Final = re.compile(r"[ug]_([0-9a-f]{26})\Z")
 _CODE: Final = re.compile(rf"[{ALPHABET}]{{11}}\Z")

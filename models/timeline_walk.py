@@ -21,6 +21,7 @@ from models.outbox import Outbox
 from models.risk_marks import RiskMark
 from models.schedule import ScheduleSlot
 from models.sessions import Session as LoginSession
+from models.support_codes import PREFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 MOST_IDS = 200
 MOST_ROWS = 200
 ROUNDS = 6
-USER = "u_"
+# Users lead everywhere: nothing is looked up by them.
+USER = PREFIXES
 SLOT = re.compile(r"(\w{1,64})@(\d{1,18})\Z")
 
 EDGES: tuple[InstrumentedAttribute[Any], ...] = (

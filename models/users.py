@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Index, Integer, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, database_now, upsert
+from models.guest_ids import began_as_guest
 from models.support_codes import support_code_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class User(Base):
     __table_args__ = (
         Index(None, "standing_no", "id"),
         Index(None, "action_until"),
+        # Retention asks for guests of long ago.
+        Index(None, "is_guest", "updated_at"),
         TABLE_OPTIONS,
     )
 
@@ -139,7 +142,8 @@ def new_user(user_id: str, app_id: str, at: int) -> dict[str, object]:
     return {
         "id": user_id,
         "app_id": app_id,
-        "is_guest": False,
+        # Of somebody without a row; a guest that logs in has one made then.
+        "is_guest": began_as_guest(user_id),
         "login_count": 0,
         "last_login_at": None,
         "event_seq": 0,

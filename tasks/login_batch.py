@@ -15,15 +15,15 @@ from config.logging import get_logger
 from config.metrics import LOGINS_POISONED, OUTBOX_DEAD
 from models.database import UnitOfWork
 from models.identities import IdentityRow
+from models.identity_sealing import IdentitySealer
 from models.inbox import mark_done
 from models.login_entry import LoginEntry
-from models.login_journal import PURPOSE, WeChatNames, seal_bytes
+from models.login_journal import PURPOSE, seal_bytes
 from models.logins import record_logins
 from models.outbox import NewWork
 from models.outbox_support import add_dead
 from models.rivals import VALUE_REFUSED
-from models.sealing import IdentityHasher, sealer_for
-from models.stores.wechat_keys import WeChatSecrets
+from models.sealing import sealer_for
 from models.users import Profile
 from tasks.app import Resources
 from tasks.failures import cause_of, is_rival
@@ -77,31 +77,13 @@ class Sealing:
     """Turns what WeChat said about users into identity rows."""
 
     def __init__(self, house: Resources) -> None:
-        secrets = house.settings.secrets
-        self._hasher = IdentityHasher(secrets.id_key)
-        self._sealer = sealer_for(secrets, "identity")
+        self.row = IdentitySealer(house.settings.secrets).row
         self._find = house.stores.wechat_keys.find
 
     def find(self, users: Sequence[tuple[str, str]]) -> list[IdentityRow]:
         """Return the rows of (app_id, user_id) pairs whose secrets still live."""
         found = zip(users, self._find(users), strict=True)
         return [self.row(*user, told) for user, told in found if told is not None]
-
-    def row(
-        self, app_id: str, user_id: str, told: WeChatNames | WeChatSecrets
-    ) -> IdentityRow:
-        """Return the identity row of one user."""
-        seal, look_up = self._sealer.seal, self._hasher.look_up
-        unionid = told.unionid or None
-        return IdentityRow(
-            user_id=user_id,
-            derived_id=self._hasher.user_id(app_id, told.openid),
-            app_id=app_id,
-            openid_hash=look_up("openid", told.openid),
-            openid_sealed=seal(told.openid.encode(), user_id),
-            unionid_hash=look_up("unionid", unionid) if unionid else None,
-            unionid_sealed=seal(unionid.encode(), user_id) if unionid else None,
-        )
 
 
 def decode_batch(entries: Sequence[StreamEntry]) -> Decoded:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from config.clock import Deadline
 from config.logging import get_logger
 from models import (
+    guests,
     idempotency,
     inbox,
     logins,
@@ -50,6 +51,7 @@ def apply_retention(work: SlotWork) -> None:
         sessions.prune: kept,
         schedule_support.prune: kept,
         logins.prune: history,
+        guests.prune: now - house.settings.accounts.guest_days * DAY_MS,
         idempotency.prune: now,
         notifications.prune: ended,
         operation_files.prune: now,

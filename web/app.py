@@ -21,6 +21,7 @@ from web.services.backlog_guard import BacklogGuard
 from web.services.event_hub import EventHub
 from web.services.events import EventService
 from web.services.exports import ExportService
+from web.services.guests import GuestService
 from web.services.idempotency import AnswerBook
 from web.services.local_buckets import LocalBuckets
 from web.services.login import LoginService
@@ -39,6 +40,7 @@ from web.views import (
     auth,
     events,
     exports,
+    guests,
     hello,
     me,
     open_data,
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
 PUBLIC_ROUTES: Final[Sequence[Route]] = (
     *hello.ROUTES.routes,
     *auth.ROUTES.routes,
+    *guests.ROUTES.routes,
     *me.ROUTES.routes,
     *open_data.ROUTES.routes,
     *phone.ROUTES.routes,
@@ -99,6 +102,7 @@ def open_services(settings: Settings) -> Services:
         admission=stores.admission,
         local_buckets=LocalBuckets(settings.limits),
         login=LoginService(settings, stores, database, gateway),
+        guests=GuestService(settings, stores, database),
         sessions=SessionService(settings, stores, database),
         my_sessions=open_session_list(settings, stores, database),
         profiles=ProfileService(database, stores.users),

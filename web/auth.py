@@ -35,6 +35,7 @@ REMEMBERED_TOKENS: Final = 4096
 MAX_TOKEN_LENGTH: Final = 2048
 MS_PER_S: Final = 1000
 _PART: Final = r"[A-Za-z0-9_-]+"
+_TOKEN: Final = re.compile(rf"{_PART}\.{_PART}\.{_PART}\Z")
 _BEARER: Final = re.compile(rf"[Bb]earer ({_PART}\.{_PART}\.{_PART})\Z")
 _ADMIN: Final = re.compile(r"[Bb]earer ([\x21-\x7e]+)\Z")
 
@@ -70,7 +71,12 @@ class TokenCheck:
         found = _BEARER.match(authorization)
         if found is None or len(authorization) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("malformed header")
-        token = found.group(1)
+        return self.read(found.group(1))
+
+    def read(self, token: str) -> Claims:
+        """Return the claims of a token; raises as `claims` does."""
+        if not _TOKEN.match(token) or len(token) > MAX_TOKEN_LENGTH:
+            raise Unauthenticated("malformed token")
         self._forget_old_keys()
         claims = self._seen.get(token)
         if claims is None or claims.expires_at * MS_PER_S <= now_ms():

@@ -80,7 +80,9 @@ class Dispatcher:
             if admits:
                 self._door.admit(route, visit, identity)
             arguments, body = self._arguments(route, environ)
-            call = Call(visit, _caller(visit), self._services, identity)
+            call = Call(
+                visit, _caller(visit), self._services, self._tokens.read, identity
+            )
             if spec.line is not None:
                 call.line = environ.get(LINE_KEY, QUIET_LINE)
                 call.wants_lines = wants_lines(environ.get("HTTP_ACCEPT", ""))

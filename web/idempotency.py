@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
 VARIABLE: Final = "HTTP_IDEMPOTENCY_KEY"
-# Admin routes have one token and so one owner of keys; user ids begin with "u_".
+# Admin routes have one token and so one owner of keys; user ids have a "_".
 ADMIN: Final = "admin"
 _VISIBLE: Final = re.compile(r"[!-~]{1,255}\Z")
 _canonical: Final = msgspec.json.Encoder(order="sorted").encode

@@ -162,6 +162,8 @@ class Call:
     visit: Visit
     caller: Caller
     open_services: Callable[[], Services]
+    # Verifies an access token that did not come as the caller's own.
+    read_token: Callable[[str], Claims]
     identity: Claims | None = None
     once: Once | None = None
     wants_lines: bool = False

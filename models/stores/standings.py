@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PUT_STANDINGS = load_script("put_standings")
 END_LOADING = load_script("end_loading")
+CLAIM_ALIAS = load_script("claim_alias")
 
 
 class StandingStore:
@@ -50,6 +51,15 @@ class StandingStore:
             self._redis.execute_many(
                 [("HSET", self._keys.standing(a), "alias", user) for a, user in pairs]
             )
+
+    def claim_alias(self, alias_id: str, guest_id: str) -> str:
+        """Let ``alias_id`` stand for a guest unless it is somebody's already.
+
+        Returns the user as whom logins under ``alias_id`` go on.
+        """
+        keys = [self._keys.standing(alias_id), self._keys.sessions(alias_id)]
+        owner: bytes = self._redis.run(CLAIM_ALIAS, keys, [guest_id, alias_id])
+        return owner.decode()
 
     def is_complete(self) -> bool:
         """Whether every special standing is here."""

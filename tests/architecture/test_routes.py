@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PUBLIC = {
     ("GET", "/api/hello"),
     ("GET", "/healthz"),
+    # Whoever calls it gets nothing but a new, empty account.
+    ("POST", "/api/v1/auth/guest"),
     ("POST", "/api/v1/auth/login"),
     ("POST", "/api/v1/auth/refresh"),
 }
@@ -29,6 +31,8 @@ UNLIMITED = {("GET", "/api/hello"), ("GET", "/healthz")}
 
 # Writes without an Idempotency-Key, each with what makes its repetition harmless.
 REPEATED_AS_THEY_ARE = {
+    # Repeated it makes two guests; one is never heard of again and so removed.
+    ("POST", "/api/v1/auth/guest"),
     # The login code is the key: it gives one session however often it is sent.
     ("POST", "/api/v1/auth/login"),
     # The refresh token is the key: inside its grace it has one successor.

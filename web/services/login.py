@@ -15,12 +15,11 @@ from config.clock import Deadline, now_ms
 from config.metrics import LOGINS
 from models.base import new_id
 from models.errors import (
-    FieldFault,
-    InvalidInput,
     KuaidaError,
     Limited,
     LoginCodeInvalid,
     RedisUnavailable,
+    Unauthenticated,
     Upstream,
 )
 from models.login_entry import UNKNOWN_EPOCH, LoginEntry
@@ -28,6 +27,8 @@ from models.sealing import IdentityHasher
 from models.stores.admission import FailedExchange, Flight
 from models.stores.wechat_keys import WeChatSecrets
 from models.waiting import wait_for
+from web.services.apps import Apps
+from web.services.guest_upgrade import GuestUpgrade
 from web.services.login_answer import LoginAnswer, login_answer
 from web.services.login_attempt import Attempt
 from web.services.login_doorway import LoginDoorway
@@ -84,9 +85,11 @@ class LoginService:
         self._doorway = LoginDoorway(settings, stores, database)
         self._fallback = LoginFallback(settings, database)
         self._repeats = LoginRepeats(stores, database)
-        apps = settings.wechat.apps
-        self._apps = tuple(app.app_id for app in apps)
-        self._max_sessions = {app.app_id: app.max_sessions for app in apps}
+        self._guests = GuestUpgrade(settings, stores, database)
+        self._apps = Apps(settings)
+        self._max_sessions = {
+            app.app_id: app.max_sessions for app in settings.wechat.apps
+        }
 
     def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
         """Return tokens for the person behind ``request.code``.
@@ -108,10 +111,7 @@ class LoginService:
         return login_answer(tokens, record, profile)
 
     def _attempt(self, request: LoginRequest, caller: Caller) -> Attempt:
-        app_id = request.app_id or self._apps[0]
-        if app_id not in self._apps:
-            fault = FieldFault("app_id", "unknown_app", "no such app here")
-            raise InvalidInput("unknown app", faults=(fault,))
+        app_id = self._apps.known(request.app_id)
         # The code itself is a credential: Redis knows it by its hash.
         code_hash = sha256(request.code.encode()).hexdigest()
         key = self._stores.keys.code(app_id, code_hash)
@@ -185,14 +185,20 @@ class LoginService:
         return raw
 
     def _exchange(self, attempt: Attempt) -> tuple[LoginEntry, WeChatSecrets]:
-        code = attempt.request.code
+        code, guest = attempt.request.code, attempt.request.guest
+        if guest is not None:
+            # A refusal must not cost the code.
+            self._guests.check(guest, attempt.app_id)
         deadline = _with_reserve(attempt.caller.deadline)
         try:
             found = self._gateway.code2session(attempt.app_id, code, deadline=deadline)
         except WeChatError as error:
             raise translated(error) from error
         told = WeChatSecrets(found.openid, found.session_key, found.unionid)
-        return self._entry(attempt, told), told
+        entry = self._entry(attempt, told)
+        if guest is not None:
+            entry = self._guests.upgrade(guest, entry, told)
+        return entry, told
 
     def _entry(self, attempt: Attempt, told: WeChatSecrets) -> LoginEntry:
         at, session_id = now_ms(), new_id("se")
@@ -218,8 +224,9 @@ class LoginService:
         life_ms = PASSING_FAULT_MS
         if error.reason in LASTING_FAULTS:
             life_ms = self._settings.tokens.code_life_s * MS_PER_S
-        elif error.reason == "wechat_timeout":
-            # Its caller had no more time; those who joined may have.
+        elif error.reason == "wechat_timeout" or isinstance(error, Unauthenticated):
+            # Its caller had no more time, or sent a guest's token that was refused;
+            # those who joined may do better.
             life_ms = 0
         try:
             self._stores.admission.record_failure(

@@ -9,7 +9,7 @@ from models.stores.admission import Caller as LimitCaller
 
 if TYPE_CHECKING:
     from models.device_info import DeviceInfo
-    from web.services.caller import Caller
+    from web.services.caller import Caller, Claims
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class LoginRequest:
     code: str
     app_id: str | None = None
     device: DeviceInfo | None = None
-    guest_token: str | None = None
+    # Of a verified token that was sent along: whose guest is to be upgraded.
+    guest: Claims | None = None
 
 
 @dataclass(frozen=True, slots=True)

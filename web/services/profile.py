@@ -9,6 +9,7 @@ import msgspec
 
 from models.errors import RedisUnavailable
 from models.events import Event, EventType
+from models.guest_ids import began_as_guest
 from models.users import (
     Profile,
     ensure_user,
@@ -94,4 +95,6 @@ def _with_login(profile: Profile, claims: Claims) -> Profile:
 
 def pending_profile(claims: Claims) -> Profile:
     """Return what the session itself tells about a user SQL does not know yet."""
-    return pending_user(claims.user_id, claims.issued_at * MS_PER_S)
+    user_id = claims.user_id
+    guest = began_as_guest(user_id)
+    return pending_user(user_id, claims.issued_at * MS_PER_S, is_guest=guest)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from config.clock import Deadline
+    from models.device_info import DeviceInfo
     from models.idempotency import Once
     from models.notifications import NotificationView
     from models.operations import OperationView
@@ -64,6 +65,15 @@ class Login(Protocol):
 
     def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
         """Return tokens and user, or raise from `models.errors`."""
+
+
+class Guests(Protocol):
+    """Sessions of people of whom nothing is known."""
+
+    def enter(
+        self, app_id: str | None, device: DeviceInfo | None, caller: Caller
+    ) -> LoginAnswer:
+        """Return tokens of a new guest."""
 
 
 class Sessions(Protocol):
@@ -234,6 +244,7 @@ class Services:
     admission: AdmissionDoor
     local_buckets: LocalBuckets
     login: Login
+    guests: Guests
     sessions: Sessions
     my_sessions: MySessions
     profiles: Profiles

@@ -76,13 +76,20 @@ class LoginData(msgspec.Struct):
     "/auth/login",
     Spec(
         summary="Log in with a WeChat code",
-        description="The same code sent again gives the same session.",
+        description=(
+            "The same code sent again gives the same session. With the access token "
+            "of a guest as `guest_token` the guest becomes the person's account, or is "
+            "linked to the one there is. A token that is refused (401) costs no code."
+        ),
         body=LoginBody,
         answer=LoginData,
         auth=Auth.PUBLIC,
         limit=Limit.SERVICE,
         reasons=(
             "login_code_invalid",
+            "token_invalid",
+            "token_expired",
+            "session_revoked",
             "high_risk_user",
             "user_banned",
             "rate_limited",
@@ -96,10 +103,8 @@ class LoginData(msgspec.Struct):
 )
 def login(call: Call, body: LoginBody) -> LoginAnswer:
     """Exchange a code for tokens."""
-    device = None
-    if body.device is not None:
-        device = DeviceInfo(**msgspec.structs.asdict(body.device))
-    request = LoginRequest(body.code, body.app_id, device, body.guest_token)
+    guest = None if body.guest_token is None else call.read_token(body.guest_token)
+    request = LoginRequest(body.code, body.app_id, device_of(body.device), guest)
     answer = call.services.login.login(request, call.caller)
     call.visit.user_id, call.visit.app_id = answer.user_id, answer.app_id
     return answer
@@ -145,3 +150,8 @@ def refresh(call: Call, body: RefreshBody) -> Tokens:
 def logout(call: Call, body: LogoutBody) -> Revoked:
     """End the sessions the scope names."""
     return call.services.sessions.logout(call.claims, body.scope, call.once)
+
+
+def device_of(body: DeviceBody | None) -> DeviceInfo | None:
+    """Return what was said of a device, as the journals keep it."""
+    return None if body is None else DeviceInfo(**msgspec.structs.asdict(body))

@@ -33,6 +33,7 @@ def downgrade() -> None:
     """Go back; indexes go with their tables."""
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_users_action_until"))
+        batch_op.drop_index(batch_op.f("ix_users_is_guest_updated_at"))
         batch_op.drop_index(batch_op.f("ix_users_standing_no_id"))
         batch_op.drop_column("standing_no")
         batch_op.drop_column("action_until")
@@ -277,6 +278,11 @@ def _grow_users() -> None:
         )
         batch_op.create_index(
             batch_op.f("ix_users_standing_no_id"), ["standing_no", "id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_users_is_guest_updated_at"),
+            ["is_guest", "updated_at"],
+            unique=False,
         )
         batch_op.create_index(
             batch_op.f("ix_users_action_until"), ["action_until"], unique=False

@@ -23,6 +23,7 @@ from web.services.events import HEARTBEAT, EventPage
 from web.services.idempotency import Told
 from web.services.local_buckets import LocalBuckets
 from web.services.login_answer import Enrichment, LoginAnswer
+from web.services.login_attempt import LoginRequest
 from web.services.operations import OperationAnswer
 from web.services.result_files import FileFacts, ResultFile
 from web.services.roster import Services
@@ -35,12 +36,12 @@ if TYPE_CHECKING:
 
     from config.clock import Deadline
     from config.settings import Settings
+    from models.device_info import DeviceInfo
     from models.standings import Action
     from models.stores.admission import Caller as LimitCaller
     from models.stores.steps import Step
     from web.services.caller import Caller, Claims
     from web.services.event_follower import Wish
-    from web.services.login_attempt import LoginRequest
     from web.services.notification_request import NewNotification
     from web.services.sessions import Scope
     from web.services.tokens import Tokens
@@ -139,6 +140,20 @@ class MemorySessions:
     def _maybe_fail(self) -> None:
         if self.error is not None:
             raise self.error
+
+
+@dataclass
+class MemoryGuests:
+    """Lets everybody in as the one user there is; remembers who came."""
+
+    sessions: MemorySessions
+    entered: list[tuple[str | None, DeviceInfo | None]] = field(default_factory=list)
+
+    def enter(
+        self, app_id: str | None, device: DeviceInfo | None, caller: Caller
+    ) -> LoginAnswer:
+        self.entered.append((app_id, device))
+        return self.sessions.login(LoginRequest(""), caller)
 
 
 @dataclass
@@ -339,6 +354,7 @@ class House:
     profiles: MemoryProfiles
     local_buckets: LocalBuckets
     answers: MemoryAnswers
+    guests: MemoryGuests
     open_data: MemoryOpenData = field(default_factory=MemoryOpenData)
     phones: MemoryPhones = field(default_factory=MemoryPhones)
     events: MemoryEvents = field(default_factory=MemoryEvents)
@@ -354,6 +370,7 @@ class House:
             admission=self.admission,
             local_buckets=self.local_buckets,
             login=self.sessions,
+            guests=self.guests,
             sessions=self.sessions,
             my_sessions=self.my_sessions,
             profiles=self.profiles,
@@ -370,10 +387,12 @@ class House:
 
 
 def new_house(settings: Settings, issued_at: int) -> House:
+    sessions = MemorySessions(TokenSigner(settings), issued_at)
     return House(
         admission=MemoryAdmission(),
-        sessions=MemorySessions(TokenSigner(settings), issued_at),
+        sessions=sessions,
         profiles=MemoryProfiles(),
         local_buckets=LocalBuckets(settings.limits),
         answers=MemoryAnswers(),
+        guests=MemoryGuests(sessions),
     )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CANCEL = "/api/v1/operations/op_1/cancel"
 SESSION = "/api/v1/sessions/se_one"
+GUEST = "/api/v1/auth/guest"
 JSON = "application/json"
 # Their bodies have only fields that may be left out.
 ACTS = {f"/admin/v1/users/u_one/{act}" for act in ("ban", "unban", "logout")}
@@ -51,7 +52,7 @@ def without_body() -> set[str]:
 
 
 def test_these_are_all_routes_that_need_no_body() -> None:
-    assert without_body() == ADMIN_PATHS | {CANCEL, SESSION}
+    assert without_body() == ADMIN_PATHS | {CANCEL, SESSION, GUEST}
 
 
 @pytest.mark.parametrize("path", sorted(ADMIN_PATHS))

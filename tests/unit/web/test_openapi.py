@@ -47,6 +47,7 @@ def test_only_these_routes_are_public() -> None:
     assert public == {
         "/api/hello",
         "/healthz",
+        "/api/v1/auth/guest",
         "/api/v1/auth/login",
         "/api/v1/auth/refresh",
     }
@@ -73,7 +74,7 @@ def test_error_answers_name_their_reasons() -> None:
     login = operations()["POST /api/v1/auth/login"]["responses"]
     assert "login_code_invalid" in login["400"]["description"]
     assert "Retry-After" in login["429"]["headers"]
-    assert "401" not in login
+    assert "token_missing" not in login["401"]["description"]
     assert "415" in login
     hello = operations()["GET /api/hello"]["responses"]
     assert "429" not in hello

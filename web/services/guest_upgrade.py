@@ -1,0 +1,111 @@
+"""A login that brings a guest along: judged before the code is spent, upgraded after.
+
+Such a login asks SQL, unlike others: without SQL it is refused while the code is good.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from config.metrics import GUESTS
+from models.errors import Forbidden, RedisUnavailable, Unauthenticated
+from models.guest_ids import began_as_guest
+from models.guest_upgrades import upgrade_guest
+from models.guests import find_guest_state
+from models.identity_sealing import IdentitySealer
+from models.login_entry import LoginEntry
+from web.services.tokens import generation_of
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+    from models.database import Database
+    from models.guest_upgrades import Upgraded
+    from models.stores.container import Stores
+    from models.stores.wechat_keys import WeChatSecrets
+    from web.services.caller import Claims
+
+MS_PER_S: Final = 1000
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class GuestUpgrade:
+    """Makes guests the users of the people who logged in; all or nothing."""
+
+    def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
+        self._life_ms = settings.tokens.refresh_s * MS_PER_S
+        self._sealer = IdentitySealer(settings.secrets)
+        self._stores = stores
+        self._database = database
+
+    def check(self, guest: Claims, app_id: str) -> None:
+        """Raise unless the verified token is of a guest of this app that may log in.
+
+        `Unauthenticated`: ``token_invalid`` for anybody else's, ``session_revoked``;
+        `Forbidden` for a banned one; `DatabaseUnavailable`. A guest that has logged in
+        already passes: the page may not have got the answer.
+        """
+        if guest.app_id != app_id or not began_as_guest(guest.user_id):
+            GUESTS.labels("refused").inc()
+            raise Unauthenticated("no guest of this app")
+        with self._database.read() as session:
+            state = find_guest_state(session, self._described(guest))
+        if state in {"banned", "ended"}:
+            GUESTS.labels("refused").inc()
+        if state == "banned":
+            raise Forbidden(reason="user_banned")
+        if state == "ended":
+            raise Unauthenticated(reason="session_revoked")
+
+    def upgrade(
+        self, guest: Claims, entry: LoginEntry, told: WeChatSecrets
+    ) -> LoginEntry:
+        """Return ``entry`` for the user as whom the person logs in.
+
+        Raises what `check` raises. Redis away: SQL alone decides, and the outbox
+        brings the alias to Redis.
+        """
+        person = self._sealer.row(entry.app_id, guest.user_id, told)
+        described = msgspec.structs.replace(self._described(guest), ip=entry.ip)
+
+        def claim() -> str:
+            with suppress(RedisUnavailable):
+                return self._stores.standings.claim_alias(
+                    person.derived_id, guest.user_id
+                )
+            return guest.user_id
+
+        done = self._database.transact(
+            lambda work: upgrade_guest(work, described, person, claim)
+        )
+        GUESTS.labels(done.outcome).inc()
+        self._tell_redis(guest, done)
+        return msgspec.structs.replace(entry, user_id=done.user_id)
+
+    def _tell_redis(self, guest: Claims, done: Upgraded) -> None:
+        if done.outcome == "taken":
+            return
+        with suppress(RedisUnavailable):
+            ended, life_ms = [guest.session_id], self._life_ms
+            self._stores.sessions.revoke(
+                guest.user_id, ended, life_ms=life_ms, reason="replaced"
+            )
+            if done.profile is not None:
+                # The session that is opened next tells it to the page.
+                self._stores.users.warm({done.user_id: _encode(done.profile)})
+
+    def _described(self, guest: Claims) -> LoginEntry:
+        at = guest.issued_at * MS_PER_S
+        return LoginEntry(
+            id=guest.session_id,
+            kind="refresh",
+            user_id=guest.user_id,
+            app_id=guest.app_id,
+            session_id=guest.session_id,
+            at=at,
+            expires_at=at + self._life_ms,
+            generation=generation_of(guest.token_id),
+            epoch=guest.epoch,
+        )
