@@ -54,7 +54,7 @@ class GuestHouse(House):
 
     def admitted(self, answer: LoginAnswer) -> str:
         """Return what admission says of a session."""
-        asked = LimitCaller("10.0.0.1", user=answer.user_id)
+        asked = LimitCaller("10.0.0.1", user=answer.user_id, app=answer.app_id)
         return self.stores.admission.admit_request(
             "read", asked, session_id=answer.session_id
         ).session
