@@ -23,6 +23,7 @@ TASK_MODULES = (
     "tasks.logins",
     "tasks.profile",
     "tasks.sessions",
+    "tasks.standings",
     "tasks.schedule",
     "tasks.notifications",
     "tasks.notification_sweep",

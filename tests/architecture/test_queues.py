@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from config.celery import ROUTES
-from config.queues import READERS, Queue
+from config.queues import MODULE_QUEUES, READERS, Queue
+from tasks.app import TASK_MODULES
 from tests.architecture.documents import command_text, compose, procfile, queues_in
+from tests.architecture.sources import ours
 
 QUEUES = sorted(queue.value for queue in Queue)
 
@@ -55,3 +57,15 @@ def test_routes_lead_to_known_queues() -> None:
     named = {route["queue"] for route in ROUTES.values()}
 
     assert named <= set(QUEUES)
+
+
+def test_every_module_with_tasks_is_known_to_the_workers() -> None:
+    # A worker refuses what it does not know: the row would be dead at its first try.
+    with_tasks = {
+        source.name.removesuffix(".py").replace("/", ".")
+        for source in ours()
+        if source.name.startswith("tasks/") and "\n@app.task" in source.text
+    }
+
+    assert with_tasks == set(TASK_MODULES)
+    assert with_tasks <= set(MODULE_QUEUES)
