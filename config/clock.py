@@ -52,6 +52,10 @@ class Deadline:
         """
         return Deadline(self.at - min(seconds, self.remaining_s() * share))
 
+    def earlier(self, other: Deadline | None) -> Deadline:
+        """Return the earlier one; None means no deadline."""
+        return self if other is None or self.at <= other.at else other
+
     def capped(self, seconds: float) -> float:
         """Return the shorter of ``seconds`` and what is left, never below zero."""
         return max(0.0, min(seconds, self.remaining_s()))

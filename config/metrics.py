@@ -212,6 +212,14 @@ DATABASE_CONNECTIONS_LOST: Final = Counter(
     "Connections to SQL that broke while they were in use.",
 )
 
+DATABASE_CUT: Final = Counter(
+    "kuaida_database_cut",
+    "Waits for SQL that were cut: by the caller's deadline before a statement (late), "
+    "within one (statement), for a lock or a connection (lock, pool), or by our own "
+    "limit of a statement (limit).",
+    ("stage",),
+)
+
 # models/stores
 REDIS_FAILURES: Final = Counter(
     "kuaida_redis_failures", "Calls without a usable reply, by cause.", ("cause",)
@@ -260,6 +268,9 @@ RETRIES_HELD: Final = Counter(
     "kuaida_retries_held", "Retries put off because their app's budget was spent."
 )
 OUTBOX_DEAD: Final = Counter("kuaida_outbox_dead", "Rows retired after their attempts.")
+OUTBOX_EXPIRED: Final = Counter(
+    "kuaida_outbox_expired", "Work given up because nobody could use its result."
+)
 OUTBOX_QUARANTINED: Final = Counter(
     "kuaida_outbox_quarantined", "Rows set aside because processes died of them."
 )
@@ -337,6 +348,8 @@ for _queue in Queue:
     WORKER_REPLACED.labels(_queue.value)
 for _process in (*READERS, "relay", "beat"):
     FROZEN_REPLACED.labels(_process)
+for _stage in ("late", "statement", "lock", "pool", "limit"):
+    DATABASE_CUT.labels(_stage)
 NOTIFICATIONS.labels("unknown", "timeout")
 for _outcome in ("refused", "failed"):
     RISK_RANKS.labels(_outcome)

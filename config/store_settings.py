@@ -57,10 +57,12 @@ class DatabaseSettings(SettingGroup):
         "the 300 s at which many proxies cut idle ones.",
     )
     statement_timeout_s: int = Field(
-        5,
+        4,
         alias="DATABASE_STATEMENT_TIMEOUT_S",
         ge=1,
-        description="Seconds the server may spend on one SELECT.",
+        description="Seconds one statement may take, less when the request has less; "
+        "below DATABASE_READ_TIMEOUT_S, so that the server ends it and the connection "
+        "stays whole. MySQL bounds only SELECT by it.",
     )
     lock_wait_s: int = Field(
         5,

@@ -15,11 +15,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from config.metrics import DATABASE_CUT
 from models.engine import create_database_engine, error_code
-from models.errors import DatabaseUnavailable
+from models.errors import DatabaseUnavailable, DeadlinePassed
 from models.idempotency import Later, Once, act_once
 from models.operation_work import NewOperation, start_operation
 from models.outbox import NewWork, WorkContext, add_event, add_work
+from models.sql_limits import CUT_CODES, is_over
 from models.user_events import NumberedEvent, append_user_events, take_announced
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 # Deadlock, lock wait timeout: the whole transaction may simply run again.
-RETRIABLE = frozenset({1205, 1213})
+LOCK_TIMEOUT = 1205
+RETRIABLE = frozenset({LOCK_TIMEOUT, 1213})
 # The driver files every code it does not know under "operational". These are about
 # a value (checks, signals, bad text): waiting does not help.
 ROW_REFUSED = frozenset({1292, 1300, 1366, 1644, 3140, 3819, 3988, 4025})
@@ -51,7 +54,7 @@ class UnitOfWork:
         self.context = context
         self.wakes_relay = False
 
-    def enqueue(
+    def enqueue(  # noqa: PLR0913 (two say what, the others are keywords with defaults)
         self,
         task: str,
         subject_id: str,
@@ -59,17 +62,28 @@ class UnitOfWork:
         due_at: int | None = None,
         payload: str | None = None,
         app_id: str | None = None,
+        useful_for_s: float | None = None,
     ) -> str:
         """Write an outbox row that makes ``task`` run once for ``subject_id``.
 
         ``task`` is the import path of the task, ``due_at`` epoch milliseconds
         (now when absent), ``payload`` sealed text for what no table holds yet,
-        ``app_id`` whose budget pays for its retries. Returns the row's id, which is
-        the task's only argument. Raises `WorkCancelled` or `WorkExpired` when the
-        work that asks is over.
+        ``app_id`` whose budget pays for its retries. ``useful_for_s`` is only for work
+        whose result nobody can use so long after its due time: it is then given up,
+        and its SQL and `Work.deadline` end with it. Never for what must happen.
+        Returns the row's id, which is the task's only argument. Raises
+        `WorkCancelled` or `WorkExpired` when the work that asks is over.
         """
         self.wakes_relay = True
-        work = NewWork(task, subject_id, due_at, payload, app_id=app_id)
+        useful_for_ms = None if useful_for_s is None else round(useful_for_s * 1000)
+        work = NewWork(
+            task,
+            subject_id,
+            due_at,
+            payload,
+            app_id=app_id,
+            useful_for_ms=useful_for_ms,
+        )
         return add_work(self.session, work, self.context)
 
     def start(self, wanted: NewOperation) -> OperationView:
@@ -116,7 +130,9 @@ class Database:
     def unit_of_work(self, context: WorkContext | None = None) -> Iterator[UnitOfWork]:
         """Open a transaction; commits at the end, rolls back on any exception.
 
-        Raises `DatabaseUnavailable` when the database does not answer in time.
+        Raises `DatabaseUnavailable` when the database does not answer in time, and
+        `DeadlinePassed` when the running request or task has less time than that:
+        before the commit, so nothing is half done. The connection stays usable.
         """
         with _translated(), Session(self._writer, expire_on_commit=False) as session:
             work = UnitOfWork(session, context)
@@ -160,7 +176,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a session that never commits."""
+        """Open a session that never commits; raises like `unit_of_work`."""
         with _translated(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
@@ -189,15 +205,37 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except PoolTimeout as error:
-        raise DatabaseUnavailable("no pooled connection came free") from error
+        raise _too_late("pool", "no pooled connection came free") from error
     except OperationalError as error:
         if error_code(error) in ROW_REFUSED:
             raise
+        if _was_cut(error):
+            raise _too_late("statement", "a statement took too long") from error
+        if _waited_for_lock(error):
+            raise _too_late("lock", "a lock was not free in time") from error
         raise DatabaseUnavailable(f"database error {error_code(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("database connection lost") from error
         raise
+
+
+def _was_cut(error: OperationalError) -> bool:
+    return error_code(error) in CUT_CODES or str(error.orig) == "interrupted"
+
+
+def _waited_for_lock(error: OperationalError) -> bool:
+    return error_code(error) == LOCK_TIMEOUT or "is locked" in str(error.orig)
+
+
+def _too_late(stage: str, words: str) -> DatabaseUnavailable:
+    """Return the error of a wait that ended: the caller's time, or a limit of ours."""
+    if is_over():
+        DATABASE_CUT.labels(stage).inc()
+        return DeadlinePassed(words)
+    if stage == "statement":
+        DATABASE_CUT.labels("limit").inc()
+    return DatabaseUnavailable(words)
 
 
 def _may_repeat(error: DatabaseUnavailable) -> bool:

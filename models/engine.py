@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import QueuePool
 
 from config.clock import monotonic, sleep
 from config.logging import get_logger
 from config.metrics import DATABASE_CONNECTIONS_LOST
+from models.sql_limits import (
+    PatientPool,
+    limit_in_process,
+    limit_on_server,
+    time_left,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -52,7 +57,7 @@ ONE_LINE = _OneLine()
 
 def create_database_engine(settings: DatabaseSettings) -> Engine:
     """Return an engine for ``settings.url``: SQLite, MySQL 8 or MariaDB 10.6+."""
-    pool_log = logging.getLogger(f"{QueuePool.__module__}.{QueuePool.__name__}")
+    pool_log = logging.getLogger(f"{PatientPool.__module__}.{PatientPool.__name__}")
     pool_log.addFilter(ONE_LINE)
     if make_url(settings.url).get_backend_name() == "sqlite":
         return _sqlite_engine(settings)
@@ -62,9 +67,10 @@ def create_database_engine(settings: DatabaseSettings) -> Engine:
 def _begin_writing(connection: Connection, lock_wait_s: float) -> None:
     """Wait for SQLite's one write lock between the tries, where others may run.
 
-    The library's own wait holds the whole process under gevent.
+    The library's own wait holds the whole process under gevent. Raises
+    `DeadlinePassed` for a caller without time.
     """
-    until = monotonic() + lock_wait_s
+    until = monotonic() + time_left(lock_wait_s)
     while True:
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -86,6 +92,7 @@ def _mysql_engine(settings: DatabaseSettings) -> Engine:
     engine = create_engine(
         settings.url,
         isolation_level="READ COMMITTED",
+        poolclass=PatientPool,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_wait_s,
@@ -108,12 +115,14 @@ def _mysql_engine(settings: DatabaseSettings) -> Engine:
         )
         cursor.close()
 
+    limit_on_server(engine, settings.statement_timeout_s)
     return engine
 
 
 def _sqlite_engine(settings: DatabaseSettings) -> Engine:
     engine = create_engine(
         settings.url,
+        poolclass=PatientPool,
         pool_size=settings.pool_size,
         max_overflow=0,
         pool_timeout=settings.pool_wait_s,
@@ -137,4 +146,5 @@ def _sqlite_engine(settings: DatabaseSettings) -> Engine:
         else:
             connection.exec_driver_sql("BEGIN")
 
+    limit_in_process(engine, settings.statement_timeout_s)
     return engine

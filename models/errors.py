@@ -16,6 +16,7 @@ KuaidaError
 +-- Unavailable             unavailable, overloaded
     +-- RedisUnavailable    unavailable
     +-- DatabaseUnavailable unavailable
+        +-- DeadlinePassed  unavailable
 """
 
 from __future__ import annotations
@@ -163,3 +164,7 @@ class RedisUnavailable(Unavailable):
 
 class DatabaseUnavailable(Unavailable):
     """The SQL database did not answer, or no pooled connection came free in time."""
+
+
+class DeadlinePassed(DatabaseUnavailable):
+    """The caller's time was up before SQL had answered: it was rolled back."""

@@ -88,7 +88,8 @@ class NewWork:
     """What `UnitOfWork.enqueue` was asked for; ``due_at`` None means now.
 
     ``request_id`` is the request that wanted it; by default the one being served.
-    ``expires_at`` is the moment after which the work is not begun any more.
+    ``expires_at`` is the moment after which the work is not begun any more;
+    ``useful_for_ms`` says the same from its due time on.
     """
 
     name: str
@@ -101,6 +102,7 @@ class NewWork:
     operation_id: str | None = None
     parent_id: str | None = None
     expires_at: int | None = None
+    useful_for_ms: int | None = None
 
 
 class WorkCancelled(Exception):
@@ -120,13 +122,15 @@ def add_work(
     app come along. Raises `WorkCancelled` or `WorkExpired` when that work is over.
     """
     now = database_now(session)
+    due_at = now if work.due_at is None else work.due_at
+    if work.useful_for_ms is not None:
+        work = until(work, max(now, due_at) + work.useful_for_ms)
     if context is not None:
         work = inherit(work, context)
     if work.expires_at is not None and work.expires_at <= now:
         raise WorkExpired
     if work.operation_id is not None and not may_go_on(session, work.operation_id):
         raise WorkCancelled
-    due_at = now if work.due_at is None else work.due_at
     row = Outbox(
         id=new_id("ob"),
         kind=work.kind,
@@ -154,16 +158,20 @@ def add_work(
     return row.id
 
 
+def until(work: NewWork, expires_at: int | None) -> NewWork:
+    """Return ``work`` with the earlier of its own deadline and ``expires_at``."""
+    deadlines = [at for at in (work.expires_at, expires_at) if at is not None]
+    return replace(work, expires_at=min(deadlines, default=None))
+
+
 def inherit(work: NewWork, context: WorkContext) -> NewWork:
     """Return ``work`` as a child of ``context``; the earlier deadline counts."""
-    deadlines = [at for at in (work.expires_at, context.expires_at) if at is not None]
     return replace(
-        work,
+        until(work, context.expires_at),
         parent_id=context.outbox_id,
         app_id=work.app_id or context.app_id,
         operation_id=work.operation_id or context.operation_id,
         request_id=work.request_id or context.request_id,
-        expires_at=min(deadlines, default=None),
     )
 
 

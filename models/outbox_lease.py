@@ -123,6 +123,11 @@ def finish(session: Session, row_id: str, fence: int | None = None) -> bool:
     return _close(session, row_id, fence, state="done", holder_fence=None)
 
 
+def is_expired(row: Outbox, now: int) -> bool:
+    """Whether nobody can use the row's result any more; ``now`` is database time."""
+    return row.expires_at is not None and row.expires_at <= now
+
+
 def expire(session: Session, row: Outbox) -> None:
     """Close a row whose deadline has passed, and fail its operation."""
     words = EXPIRED.msg
@@ -232,7 +237,7 @@ def _over(session: Session, row: Outbox, lease: Lease, now: int) -> Refusal | No
     if row.deaths >= lease.deaths:
         bury(session, row.id, f"quarantined: {row.deaths} processes died of it")
         return "quarantined"
-    if row.expires_at is not None and row.expires_at <= now:
+    if is_expired(row, now):
         expire(session, row)
         return "expired"
     if row.operation_id is not None and not begin_operation(session, row.operation_id):

@@ -10,6 +10,8 @@ import threading
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from models.errors import DeadlinePassed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
@@ -29,7 +31,8 @@ class SingleFlight(Generic[T]):
         """Return the value, and whether this caller produced it.
 
         An exception of ``produce`` reaches everybody who joined. A leader that is cut
-        off (its thread or greenlet ends) leaves the flight to those who wait. Raises
+        off (its thread or greenlet ends, or its own deadline) leaves the flight to
+        those who wait. Raises
         TimeoutError when the leader takes longer than ``patience_s``.
         """
         while True:
@@ -57,13 +60,12 @@ class SingleFlight(Generic[T]):
     def _lead(self, key: Hashable, flight: Future[T], produce: Callable[[], T]) -> T:
         try:
             value = produce()
-        except Exception as error:
+        except BaseException as error:
             self._land(key, flight)
-            flight.set_exception(error)
-            raise
-        except BaseException:
-            self._land(key, flight)
-            flight.cancel()
+            if isinstance(error, Exception) and not isinstance(error, DeadlinePassed):
+                flight.set_exception(error)
+            else:
+                flight.cancel()
             raise
         self._land(key, flight)
         flight.set_result(value)

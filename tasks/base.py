@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from celery import Task
 
-from config.clock import monotonic
+from config.clock import Deadline, monotonic
 from config.logging import bind_context, clear_context, get_logger
 from config.metrics import (
     OUTBOX_DEAD,
+    OUTBOX_EXPIRED,
     OUTBOX_QUARANTINED,
     OVERTAKEN,
     TASK_RUNS,
     TASK_SECONDS,
 )
+from config.patience import under
 from models.base import database_now
 from models.database import UnitOfWork
 from models.errors import Unavailable
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     AnyTask = Task[Any, Any]
 else:
     AnyTask = Task
+
+MS_PER_S = 1000
 
 log = get_logger(__name__)
 
@@ -115,7 +119,11 @@ class HouseTask(AnyTask):
 
 
 class Work:
-    """One outbox row in the hands of its task; the attempt that began it owns it."""
+    """One outbox row in the hands of its task; the attempt that began it owns it.
+
+    ``deadline`` bounds the body: its SQL ends by it, and so should its calls. It is
+    the soft limit of tasks, or the moment when nobody can use the result any more.
+    """
 
     def __init__(self, task: str, row: Outbox, house: Resources) -> None:
         self.outbox_id = row.id
@@ -133,6 +141,9 @@ class Work:
             row.id, row.app_id, row.operation_id, row.expires_at, row.request_id
         )
         self.task = task
+        self._useful_until = _useful_until(row)
+        soft = Deadline.after_ms(house.settings.celery.soft_limit_s * MS_PER_S)
+        self.deadline = soft.earlier(self._useful_until)
         self._looked_at = monotonic()
         self._percent = 0
 
@@ -203,8 +214,20 @@ class Work:
                 self.succeed(uow)
 
     @property
+    def is_vain(self) -> bool:
+        """Whether the deadline has passed because nobody can use the result."""
+        return self._useful_until is not None and self._useful_until.expired
+
+    @property
     def _lease_ms(self) -> int:
         return self.resources.settings.journal.lease_s * 1000
+
+
+def _useful_until(row: Outbox) -> Deadline | None:
+    if row.expires_at is None:
+        return None
+    # Its begin was written just now, by the same clock as its end.
+    return Deadline.after_ms(row.expires_at - row.updated_at)
 
 
 class OutboxTask(HouseTask):
@@ -243,6 +266,8 @@ class OutboxTask(HouseTask):
             OUTBOX_DEAD.inc()
             OUTBOX_QUARANTINED.inc()
             log.error("work quarantined", name=self.name)
+        elif begun == "expired":
+            OUTBOX_EXPIRED.inc()
         return begun
 
     def _attempt(self, work: Work) -> str:
@@ -257,6 +282,8 @@ class OutboxTask(HouseTask):
             return self._expire(work)
         except Exception as error:  # noqa: BLE001 (this is the place that decides)
             if is_transient(error):
+                if work.is_vain:
+                    return self._expire(work)
                 return self._postpone(work, error)
             self._bury(work, error)
             cause = cause_of(error)
@@ -266,7 +293,7 @@ class OutboxTask(HouseTask):
 
     def _run_body(self, work: Work) -> str:
         try:
-            with stopping.breakable():
+            with stopping.breakable(), under(work.deadline):
                 self.run(work)
                 if not work.finished:
                     work.finish()
@@ -299,6 +326,7 @@ class OutboxTask(HouseTask):
             row = uow.session.get(Outbox, work.outbox_id, with_for_update=True)
             if row is not None and row.fence == work.fence:
                 expire(uow.session, row)
+        OUTBOX_EXPIRED.inc()
         return "expired"
 
     def _postpone(self, work: Work, error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from config.clock import Deadline, now_ms, sleep
 from config.logging import get_logger
 from config.metrics import NOTIFICATION_SECONDS, NOTIFICATIONS
+from config.patience import unhurried
 from models.errors import Unavailable
 from models.notification_states import (
     Attempt,
@@ -118,7 +119,9 @@ class Delivery:
         until = Deadline.after_ms(self._settings.record_s * MS_PER_S)
         while True:
             try:
-                write()
+                # A body whose time is up must still tell what WeChat did.
+                with unhurried():
+                    write()
             except Overtaken:
                 self._tell_late(outcome)
                 raise
@@ -138,9 +141,10 @@ class Delivery:
             # It waits for a person now; nobody else sends it again.
             outcome = Outcome("failed", "overtaken", outcome.errcode)
         subject, attempt = self._work.subject_id, self._attempt.id
-        told = self._work.resources.database.transact(
-            lambda uow: settle_late(uow, subject, attempt, outcome)
-        )
+        with unhurried():
+            told = self._work.resources.database.transact(
+                lambda uow: settle_late(uow, subject, attempt, outcome)
+            )
         log.warning("outcome came late", outcome=outcome.name, state=told)
 
     def _wait_ms(self, error: WeChatError) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from config.clock import Deadline, monotonic
 from config.logging import PlainLog, bind_context, clear_context
+from config.patience import bind_deadline
 from config.redaction import scrub
 from models.errors import FieldFault, InvalidInput, KuaidaError
 from web.hosts import AllowedHosts
@@ -84,6 +85,7 @@ class Door:
 
         try:
             self._check(environ, visit)
+            bind_deadline(visit.deadline)
             body = self._app(environ, start)
         except Exception as error:  # noqa: BLE001 -- the last resort of the house
             body = self._refuse(error, visit)(environ, start)
@@ -91,6 +93,7 @@ class Door:
             if not visit.streams:
                 self._note(visit, status)
             clear_context()
+            bind_deadline(None)
         if visit.streams:
             return NotedAtEnd(body, visit, lambda: self._note(visit, status))
         return body

@@ -11,17 +11,32 @@ from dataclasses import dataclass, field
 
 from config.clock import sleep
 from config.logging import get_logger
-from config.metrics import OUTBOX_DEAD, OUTBOX_QUARANTINED, RELAY_RESENT, RELAY_SENT
+from config.metrics import (
+    OUTBOX_DEAD,
+    OUTBOX_EXPIRED,
+    OUTBOX_QUARANTINED,
+    RELAY_RESENT,
+    RELAY_SENT,
+)
 from config.queues import EVENTS, Queue
 from config.work_settings import JournalSettings
 from models.database import Database, UnitOfWork
 from models.errors import RedisUnavailable
 from models.outbox import NewWork, Outbox, add_work
-from models.outbox_lease import bury, claim, finish, list_due_lanes, postpone
+from models.outbox_lease import (
+    bury,
+    claim,
+    expire,
+    finish,
+    is_expired,
+    list_due_lanes,
+    postpone,
+)
 from models.stores.container import Stores
 from workers.relay_loop import BrokerAway, Courier
-from workers.subscriptions import SUBSCRIPTIONS
+from workers.subscriptions import SUBSCRIPTIONS, USEFUL_FOR_S
 
+MS_PER_S = 1000
 # Events first, since they only become rows; then the queues by urgency.
 ORDER = [EVENTS, *Queue]
 
@@ -36,10 +51,11 @@ class Claimed:
     expanded: int = 0
     dead: int = 0
     poison: int = 0
+    expired: int = 0
 
     def __len__(self) -> int:
         """Count the rows that were looked at."""
-        return len(self.to_send) + self.expanded + self.dead
+        return len(self.to_send) + self.expanded + self.dead + self.expired
 
 
 class OutboxRound:
@@ -77,6 +93,7 @@ class OutboxRound:
         claimed = self._database.transact(lambda uow: self._claim(uow, lane, limit))
         OUTBOX_DEAD.inc(claimed.dead)
         OUTBOX_QUARANTINED.inc(claimed.poison)
+        OUTBOX_EXPIRED.inc(claimed.expired)
         self._send(claimed.to_send)
         return len(claimed)
 
@@ -126,6 +143,9 @@ class OutboxRound:
                 bury(uow.session, row.id, cause)
                 claimed.dead += 1
                 claimed.poison += self._is_poison(row)
+            elif is_expired(row, row.updated_at):
+                expire(uow.session, row)
+                claimed.expired += 1
             elif row.kind == "event":
                 self._expand(uow, row)
                 claimed.expanded += 1
@@ -149,12 +169,14 @@ class OutboxRound:
 
     def _expand(self, uow: UnitOfWork, event: Outbox) -> None:
         for task in SUBSCRIPTIONS[event.name]:
+            useful_for = USEFUL_FOR_S.get(task)
             work = NewWork(
                 task,
                 event.subject_id,
                 app_id=event.app_id,
                 request_id=event.request_id,
                 parent_id=event.id,
+                useful_for_ms=useful_for and useful_for(self._settings) * MS_PER_S,
             )
             add_work(uow.session, work)
         finish(uow.session, event.id)

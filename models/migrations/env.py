@@ -9,6 +9,10 @@ from config.store_settings import DatabaseSettings
 from models.engine import create_database_engine
 from models.tables import METADATA
 
+# A change of a large table takes as long as it takes; nobody waits for an answer.
+LONGEST_S = 6 * 3600
+PATIENT = {"statement_timeout_s": LONGEST_S, "read_timeout_s": LONGEST_S}
+
 
 def run() -> None:
     """Run migrations over a connection of ours, SQLite in batch mode."""
@@ -18,7 +22,7 @@ def run() -> None:
         if url
         else load_settings().database
     )
-    engine = create_database_engine(settings)
+    engine = create_database_engine(settings.model_copy(update=PATIENT))
     writer = engine.execution_options(write=True)
     with writer.connect() as connection:
         context.configure(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config.clock import Deadline, monotonic, now_ms
+from config.patience import unhurried
 from models.events import EventType
 from web.services.event_follower import EventView, Follower, Wish
 
@@ -53,15 +54,11 @@ class EventService:
         if not wait_ms:
             follower.start()
             return EventPage(follower.next(), follower.cursor)
-        deadline = Deadline.after_ms(wait_ms)
         self._hub.add(follower.listener)
         try:
-            follower.start()
-            while True:
-                events = follower.next()
-                if events or deadline.expired or follower.listener.ended:
-                    return EventPage(events, follower.cursor)
-                follower.wait(deadline.remaining_s())
+            # The wish to wait counts, not the request's deadline, which may be shorter.
+            with unhurried():
+                return _first_page(follower, Deadline.after_ms(wait_ms))
         finally:
             self._hub.remove(follower.listener)
 
@@ -85,6 +82,15 @@ class EventService:
         jitter = secrets.randbelow(JITTER_STEPS) / JITTER_STEPS / 10
         token_s = wish.claims.expires_at - now_ms() / MS_PER_S
         return min(self._settings.stream_s * (1 - jitter), token_s)
+
+
+def _first_page(follower: Follower, deadline: Deadline) -> EventPage:
+    follower.start()
+    while True:
+        events = follower.next()
+        if events or deadline.expired or follower.listener.ended:
+            return EventPage(events, follower.cursor)
+        follower.wait(deadline.remaining_s())
 
 
 class EventFeed:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from config.metrics import IDEMPOTENT
+from config.patience import unhurried
 from models.errors import KeyReused, KuaidaError, Unavailable
 from models.idempotency import KeptAnswer, Replayed, encode_answer, settle
 from models.single_flight import SingleFlight
@@ -77,5 +78,8 @@ class AnswerBook:
 
     def _settled(self, once: Once, mine: KeptAnswer) -> Told:
         """Keep an answer that came after the commit; the first one stands."""
-        kept = self._database.transact(lambda work: settle(work.session, once, mine))
+        with unhurried():
+            kept = self._database.transact(
+                lambda work: settle(work.session, once, mine)
+            )
         return Told(kept, replayed=kept is not mine)

@@ -14,6 +14,7 @@ import msgspec
 
 from config.clock import monotonic
 from config.metrics import JOURNAL_ADDED
+from config.patience import unhurried
 from models.account_links import find_alias
 from models.errors import Forbidden, LoginCodeInvalid
 from models.login_journal import PURPOSE, JournaledLogin, WeChatNames, seal_login
@@ -90,10 +91,11 @@ class LoginFallback:
     def journal(self, entry: LoginEntry, told: WeChatSecrets) -> bytes:
         """Write session and journal row in one commit and return the record.
 
-        Raises `Forbidden` (``user_banned``).
+        The code is spent by now, so what comes too late for this request is kept for
+        its repetition. Raises `Forbidden` (``user_banned``).
         """
         names = WeChatNames(told.openid, told.unionid)
-        with self._database.unit_of_work() as work:
+        with unhurried(), self._database.unit_of_work() as work:
             entry = _admitted(work, entry)
             sealed = seal_login(self._sealer, JournaledLogin(entry, names))
             ensure_sessions(work.session, [entry])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from config.patience import unhurried
 from models.base import database_now
 from models.errors import Conflict, NotFound
 from models.operations import may_go_on
@@ -120,14 +121,16 @@ class OutboxService:
         ids: Sequence[str],
         act: ChunkAct,
     ) -> list[str]:
+        """Act on all of ``ids``: a person who asks for many waits for the last."""
         changed: list[str] = []
-        for start in range(0, len(ids), CHUNK):
-            act_on = partial(act, chunk=ids[start : start + CHUNK])
-            changed += self._database.transact(act_on)
+        with unhurried():
+            for start in range(0, len(ids), CHUNK):
+                act_on = partial(act, chunk=ids[start : start + CHUNK])
+                changed += self._database.transact(act_on)
         return changed
 
     def _left(self, query: OutboxQuery) -> int:
-        with self._database.read() as session:
+        with unhurried(), self._database.read() as session:
             return count(session, self._filter(query))
 
     def _filter(self, query: OutboxQuery) -> Filter:
