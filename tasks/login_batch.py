@@ -79,6 +79,8 @@ class Sealing:
     def __init__(self, house: Resources) -> None:
         self.row = IdentitySealer(house.settings.secrets).row
         self._find = house.stores.wechat_keys.find
+        # Afterwards no key is there to be settled.
+        self.keys_live_s = house.settings.tokens.session_key_s
 
     def find(self, users: Sequence[tuple[str, str]]) -> list[IdentityRow]:
         """Return the rows of (app_id, user_id) pairs whose secrets still live."""
@@ -128,7 +130,8 @@ def _record(
     """Write the logins, and have WeChat asked whose keys may be in the wrong order."""
     contested = {(e.user_id, e.app_id) for e in logins if e.contested}
     for user_id, app_id in sorted(contested):
-        uow.enqueue(SETTLE_KEY, user_id, app_id=app_id)
+        live_s = sealing.keys_live_s
+        uow.enqueue(SETTLE_KEY, user_id, app_id=app_id, useful_for_s=live_s)
     return record_logins(uow.session, logins, sealing.find)
 
 

@@ -20,8 +20,8 @@ from tasks.app import Resources
 from tasks.failures import cause_of
 from wechat.client import RiskQuestion
 from wechat.errors import (
-    BreakerOpen,
     ConfigError,
+    PathClosed,
     RateDay,
     UserState,
     WeChatError,
@@ -33,7 +33,7 @@ RUN_S = 15.0
 # Refused again, whenever asked: the user is left alone for as long as a rank lives.
 LASTING = (UserState, ConfigError, RateDay)
 # After these the other users of the app would be refused as well.
-HOPELESS = (BreakerOpen, ConfigError, RateDay)
+HOPELESS = (PathClosed, ConfigError, RateDay)
 
 log = get_logger(__name__)
 

@@ -23,6 +23,7 @@ def settle_session_key(work: Work) -> None:
     if work.app_id is None or work.app_id not in house.gateway.app_ids:
         return
     check = KeyCheck(house.stores.wechat_keys, house.gateway)
-    deadline = Deadline.after_ms(house.settings.private.check_s * MS_PER_S)
+    own = Deadline.after_ms(house.settings.private.check_s * MS_PER_S)
+    deadline = own.earlier(work.deadline)
     verdict = check.settle(work.app_id, work.subject_id, deadline)
     log.info("session key checked", outcome=verdict)

@@ -141,6 +141,8 @@ def test_two_logins_at_once_end_with_the_key_that_wechat_holds(
     assert keys(house, me)[0] != held_by_wechat(house)
     (work,) = enrich(house)
     assert (work.subject_id, work.app_id) == (me.user_id, me.app_id)
+    live_ms = house.settings.tokens.session_key_s * 1000
+    assert work.expires_at == work.created_at + live_ms
 
     assert [settle_session_key(work.id) for _ in range(2)] == ["done", "nothing"]
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.clock import sleep
+from config.clock import Deadline, sleep
+from config.patience import under
 from models.database import open_database
 from models.errors import Forbidden, RedisUnavailable, Unauthenticated
 from models.standings import ban
@@ -158,6 +159,17 @@ def test_a_recheck_leaves_to_redis_what_sql_does_not_know(
             ban(work.session, "u_2")
         with pytest.raises(Forbidden):
             house.service.recheck(claims(known))
+
+
+def test_an_impatient_request_does_not_get_around_a_recheck(
+    stores: Stores, settings: Settings, database: Database
+) -> None:
+    with open_pair(settings, stores, database) as house:
+        ended = house.login("u_1")
+        house.cut_off.logout(claims(ended), "this")
+
+        with under(Deadline.after_ms(0)), pytest.raises(Unauthenticated):
+            house.service.recheck(claims(ended))
 
 
 def test_a_recheck_without_sql_passes(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from config.clock import Deadline
+from config.patience import under
 from models.account_links import AccountLink
-from models.errors import KeyReused, KuaidaError
+from models.errors import DatabaseUnavailable, KeyReused, KuaidaError
 from models.idempotency import IdempotencyKey, Once, Replayed
 from models.identities import Identity
 from models.paid_calls import PaidCall
@@ -53,6 +55,21 @@ def test_a_code_binds_the_number_sealed_and_masked(private: PrivateHouse) -> Non
     assert private.spent() == 3
     assert [event.type for event in private.rows(UserEvent)] == ["phone.bound"]
     assert [event.kind for event in private.rows(SecurityEvent)] == ["phone_bound"]
+
+
+def test_what_is_paid_for_is_bound_however_impatient_the_client_is(
+    private: PrivateHouse,
+) -> None:
+    me = private.join(OPENID)
+    code = private.phone_code(OPENID, NUMBER)
+    fault = {"path": CALL, "mode": "delay", "delay_ms": 400}
+    private.wechat.control("POST", "/_sim/faults", fault)
+
+    with under(Deadline.after_ms(350)), suppress(DatabaseUnavailable):
+        private.bind(me, code)
+
+    assert private.ledger() == [("charged", True)]
+    assert private.profile_phone(me) == SHOWN
 
 
 def test_encrypted_data_binds_the_number_for_nothing(private: PrivateHouse) -> None:

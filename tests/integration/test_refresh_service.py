@@ -8,8 +8,9 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from config.clock import now_ms, sleep
+from config.clock import Deadline, now_ms, sleep
 from config.metrics import REFRESH_PROOFS
+from config.patience import under
 from models.database import open_database
 from models.errors import Unauthenticated
 from models.security_events import list_security_events
@@ -126,6 +127,18 @@ def test_reuse_stands_once_in_the_history_of_the_account(
     assert [(e.kind, e.session_id) for e in events] == [
         ("refresh_reused", grant.session_id)
     ]
+
+
+def test_an_impatient_thief_does_not_keep_the_session_in_sql(hasty: House) -> None:
+    grant = hasty.login("u_1")
+    first = hasty.tokens(grant)
+    hasty.refresh(first)
+    sleep(0.005)
+
+    with under(Deadline.after_ms(0)):
+        assert refused(lambda: hasty.refresh(first)) == "refresh_reused"
+
+    assert hasty.is_live_in_sql(grant.session_id) is False
 
 
 def test_reuse_while_sql_is_away_reaches_it_by_the_journal(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from config.patience import unhurried
 from models.audit import record_act
 from models.errors import NotFound
 from models.security_events import record_security_event
@@ -69,7 +70,9 @@ class KeyResetService:
             record_security_event(work.session, "session_key_reset", subject)
             return KeyReset(user_id, outcome)
 
-        return self._database.transact(act, once)
+        # WeChat has done it already.
+        with unhurried():
+            return self._database.transact(act, once)
 
     def _replace(self, app_id: str, user_id: str, deadline: Deadline) -> Outcome:
         held = self._keys.load(app_id, user_id).current

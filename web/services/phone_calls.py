@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from config.clock import Deadline
 from config.metrics import PAID_CALLS, PAID_CAP, PAID_FEN, PAID_REFUSED
+from config.patience import unhurried
 from models.errors import (
     Conflict,
     DatabaseUnavailable,
@@ -167,9 +168,12 @@ class PhoneCalls:
             number = client.phone_number(asked.code, openid, deadline=deadline)
         except WeChatError as error:
             raise self._failed(call, error) from error
-        if not self._database.transact(
-            lambda work: self._charge(work, call, number, asked.bind)
-        ):
+        # It is paid for: number and price are written however impatient the client is.
+        with unhurried():
+            bound = self._database.transact(
+                lambda work: self._charge(work, call, number, asked.bind)
+            )
+        if not bound:
             raise Conflict
 
     def _charge(
@@ -188,7 +192,7 @@ class PhoneCalls:
         # Of another user's code WeChat says that code and openid do not fit (40003).
         final = isinstance(error, CodeInvalid | UserState)
         told = LoginCodeInvalid() if final else translated(error)
-        with suppress(DatabaseUnavailable):
+        with unhurried(), suppress(DatabaseUnavailable):
             # Else the reservation stays, and becomes unknown when its time is over.
             self._database.transact(
                 lambda work: settle_call(

@@ -14,6 +14,7 @@ import msgspec
 from config.clock import now_ms
 from config.logging import get_logger
 from config.metrics import REFRESH_PROOFS, SESSIONS_HEALED
+from config.patience import unhurried
 from models import sessions as rows
 from models.errors import (
     DatabaseUnavailable,
@@ -140,7 +141,9 @@ class RefreshService:
     def _end_everywhere(self, entry: LoginEntry) -> None:
         """Tell the store that did not find it out; later, if it is away now."""
         try:
-            self._end.end([entry], "reused")
+            # A thief must not keep it alive by an impatient request.
+            with unhurried():
+                self._end.end([entry], "reused")
         except DatabaseUnavailable:
             # Redis has found it out, so it is there.
             with suppress(RedisUnavailable):

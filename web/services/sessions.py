@@ -13,6 +13,7 @@ import msgspec
 
 from config.clock import now_ms
 from config.metrics import SESSIONS_HEALED
+from config.patience import unhurried
 from models import sessions as rows
 from models.errors import (
     DatabaseUnavailable,
@@ -92,9 +93,9 @@ class SessionService:
         """Refuse a session that lives in Redis but ended in SQL while Redis was away.
 
         SQL away as well: nothing can have ended there meanwhile. A session that SQL
-        does not know is Redis' to judge.
+        does not know is Redis' to judge. An impatient request does not get around it.
         """
-        with suppress(DatabaseUnavailable):
+        with unhurried(), suppress(DatabaseUnavailable):
             self._judged(claims)
 
     def _judged(self, claims: Claims) -> tuple[rows.Standing | None, UserStanding]:
@@ -128,7 +129,7 @@ class SessionService:
 
     def _put_standing(self, user_id: str) -> None:
         """Write the copy now; without Redis or us, the outbox does it later."""
-        with suppress(DatabaseUnavailable):
+        with unhurried(), suppress(DatabaseUnavailable):
             with self._database.read() as session:
                 standing = find_user_standing(session, user_id)
             self._late.attempt(lambda: self._standings.put(user_id, standing))
