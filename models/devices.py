@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Index, String, select, tuple_
+from sqlalchemy import Index, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import TABLE_OPTIONS, AppId, Base, DeviceId, EpochMs, Id, upsert
@@ -68,13 +68,16 @@ def write_devices(session: Session, fresh: Sequence[LoginEntry]) -> list[LoginEn
 def _added(
     session: Session, first: dict[tuple[str, str], LoginEntry]
 ) -> list[LoginEntry]:
-    pair = tuple_(Device.user_id, Device.device_id)
+    # All devices of these users, a handful each: asking for the pairs costs a batch
+    # of 500 logins a third more.
     known = session.execute(
-        select(Device.user_id, Device.device_id).where(pair.in_(list(first)))
+        select(Device.user_id, Device.device_id).where(
+            Device.user_id.in_({user_id for user_id, _ in first}),
+        )
     )
     unknown = {**first}
     for user_id, device_id in known:
-        del unknown[user_id, device_id]
+        unknown.pop((user_id, device_id), None)
     if not unknown:
         return []
     users = sorted({user_id for user_id, _ in unknown})

@@ -65,15 +65,17 @@ def keep_aliases(session: Session, written: Sequence[IdentityRow]) -> None:
     session.flush()
 
 
-def link_strays(session: Session, user_ids: Sequence[str]) -> None:
-    """Link those of ``user_ids`` that stand for others, and logged in all the same.
+def link_strays(session: Session, written: Sequence[IdentityRow]) -> None:
+    """Link users of ``written`` that stand for others, and logged in all the same.
 
     So it goes when a guest was upgraded while Redis was away, and somebody logged in
     when it was back and did not know the alias yet.
     """
+    if not written:
+        return
     found = session.execute(
         select(UserAlias.alias_id, UserAlias.user_id).where(
-            UserAlias.alias_id.in_(sorted(set(user_ids)))
+            UserAlias.alias_id.in_({row.user_id for row in written})
         )
     )
     for alias_id, user_id in found.all():

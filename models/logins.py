@@ -90,7 +90,7 @@ def record_logins(
         written = write_identities(session, fresh, open_identities)
         keep_aliases(session, written)
         link_by_unionid(session, written)
-        link_strays(session, [entry.user_id for entry in fresh])
+        link_strays(session, written)
         added = write_devices(session, fresh)
     _write_lost_users(session, entries)
     write_sessions(session, entries)

@@ -41,7 +41,10 @@ def list_sessions(call: Call, query: SessionsQuery) -> SessionPage:
     "/sessions/<session_id>",
     Spec(
         summary="End one of my sessions",
-        description="Another one, or this one; `revoked` is 0 when it was over before.",
+        description=(
+            "Another one, or this one; `revoked` is 0 when it was over before. After "
+            "the end of its own session a repetition gets 401."
+        ),
         answer=Revoked,
         limit=Limit.WRITE,
         idempotent=True,
