@@ -92,6 +92,7 @@ def other_sessions() -> Iterator[Twist]:
     yield Twist(
         "session", "another app", lambda f: bearer(f.token(app="wx_other")), REVOKED
     )
+    yield Twist("session", "epoch one lower", lambda f: bearer(_epoch(f, -1)), REVOKED)
     yield Twist("session", "epoch one higher", lambda f: bearer(_epoch(f, 1)), REVOKED)
     yield Twist(
         "session", "an epoch of the future", lambda f: bearer(_epoch(f, 10**9)), REVOKED

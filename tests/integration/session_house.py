@@ -47,7 +47,7 @@ class House:
     cut_off: SessionService
 
     def login(
-        self, user: str, *, enriched: bool = True, age_ms: int = 0, keep: int = 0
+        self, user: str, *, enriched: bool = True, age_ms: int = 0, epoch: int = 0
     ) -> Grant:
         """Open a session; the journal has or has not been written to SQL yet."""
         at = now_ms() - age_ms
@@ -61,7 +61,7 @@ class House:
             at=at,
             expires_at=at + LIFE_MS,
             refresh_hash=hash_of(secret),
-            max_sessions=keep,
+            epoch=epoch,
         )
         told = WeChatSecrets("o", "k")
         code = f"kuaida:code:{entry.id}"
@@ -72,7 +72,7 @@ class House:
         )
         if enriched:
             self.enrich(entry)
-        return Grant(entry.session_id, user, APP, 1, at, 0, at, secret)
+        return Grant(entry.session_id, user, APP, 1, at, epoch, at, secret)
 
     def enrich(self, *entries: LoginEntry) -> None:
         """Do what the task does with journal entries."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from models.standings import UserStanding
 from tests.identity.forge import Forge, Tokens
 from tests.identity.senders import send_to_app
 from tests.identity.twist import Twist, Wanted, bearer
@@ -34,7 +35,10 @@ def app(settings: Settings, stores: Stores, database: Database) -> Flask:
 def forge(settings: Settings, stores: Stores, database: Database) -> Forge:
     service = SessionService(settings, stores, database)
     house = House(settings, stores, database, service, service)
-    own, other = (house.tokens(house.login(f"u_{name}")) for name in ("own", "other"))
+    # In its second epoch, so that there is a lower one.
+    stores.standings.put("u_own", UserStanding(epoch=1, number=1))
+    own = house.tokens(house.login("u_own", epoch=1))
+    other = house.tokens(house.login("u_other"))
     return Forge(
         settings.secrets.jwt_key,
         Tokens(own.access_token, own.refresh_token),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.identity.sections import (
     canaries,
     decrypt_timing,
+    key_rotation,
     refresh_storm,
     revocation_delay,
     token_twists,
@@ -12,6 +13,7 @@ from tests.identity.sections import (
 
 ALL = (
     token_twists.SECTION,
+    key_rotation.SECTION,
     refresh_storm.SECTION,
     revocation_delay.SECTION,
     decrypt_timing.SECTION,

@@ -26,7 +26,7 @@ def run(folder: Path) -> Findings:
     found = Findings()
     with standing(Stack(folder), "wechat", "web") as stack:
         key = bytes.fromhex((stack.var / "secrets" / "jwt_key").read_text())
-        forge = Forge(key, logged_in(stack), logged_in(stack))
+        forge = Forge(key, logged_in(stack, again=True), logged_in(stack))
         port = stack.ports["web"]
         own = [forge.own.access, forge.token(), forge.headed()]
         live = [send_over_wire(port, bearer(token)) for token in own]
@@ -54,9 +54,14 @@ def try_out(port: int, forge: Forge, found: Findings) -> list[list[str]]:
     return lines
 
 
-def logged_in(stack: Stack) -> Tokens:
-    """Return the tokens of a new user."""
-    data = Phone(stack).login().data
+def logged_in(stack: Stack, *, again: bool = False) -> Tokens:
+    """Return the tokens of a new user, or of one in its second epoch."""
+    phone = Phone(stack)
+    data = phone.login().data
+    if again:
+        token, body = data["access_token"], {"scope": "all"}
+        phone.api("POST", "/auth/logout", token=token, body=body)
+        data = phone.login().data
     return Tokens(data["access_token"], data["refresh_token"])
 
 
