@@ -238,6 +238,19 @@ def test_a_guest_that_may_not_costs_no_code(
     assert either.count(UserAlias) == 0
 
 
+def test_a_guest_whose_end_only_redis_knows_is_refused(house: GuestHouse) -> None:
+    guest, code = house.enter(), house.code(PERSON)
+    house.enrich()
+    house.stores.sessions.revoke(
+        guest.user_id, [guest.session_id], life_ms=60_000, reason="reused"
+    )
+
+    bring = partial(house.login, code, guest=claims_of(guest))
+
+    assert refused(bring) == "session_revoked"
+    assert house.calls() == 0
+
+
 def test_tokens_of_users_and_of_other_apps_are_no_guests(house: GuestHouse) -> None:
     user = claims_of(house.login(house.code("o-2")))
     calls, code = house.calls(), house.code(PERSON)

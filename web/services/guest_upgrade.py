@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database
     from models.guest_upgrades import Upgraded
+    from models.guests import GuestState
     from models.stores.container import Stores
     from models.stores.wechat_keys import WeChatSecrets
     from web.services.caller import Claims
@@ -50,14 +51,25 @@ class GuestUpgrade:
         if guest.app_id != app_id or not began_as_guest(guest.user_id):
             GUESTS.labels("refused").inc()
             raise Unauthenticated("no guest of this app")
-        with self._database.read() as session:
-            state = find_guest_state(session, self._described(guest))
+        state = self._state(guest)
         if state in {"banned", "ended"}:
             GUESTS.labels("refused").inc()
         if state == "banned":
             raise Forbidden(reason="user_banned")
         if state == "ended":
             raise Unauthenticated(reason="session_revoked")
+
+    def _state(self, guest: Claims) -> GuestState:
+        with self._database.read() as session:
+            state = find_guest_state(session, self._described(guest))
+        if state == "guest":
+            # What ended while SQL was away may not be known there yet.
+            with suppress(RedisUnavailable):
+                now = self._stores.sessions.find_current(
+                    guest.session_id, guest.user_id
+                )
+                return "guest" if now is None or now.live else "ended"
+        return state
 
     def upgrade(
         self, guest: Claims, entry: LoginEntry, told: WeChatSecrets
@@ -69,18 +81,21 @@ class GuestUpgrade:
         """
         person = self._sealer.row(entry.app_id, guest.user_id, told)
         described = msgspec.structs.replace(self._described(guest), ip=entry.ip)
+        standings = self._stores.standings
 
         def claim() -> str:
             with suppress(RedisUnavailable):
-                return self._stores.standings.claim_alias(
-                    person.derived_id, guest.user_id
-                )
+                return standings.claim_alias(person.derived_id, guest.user_id)
             return guest.user_id
 
         done = self._database.transact(
             lambda work: upgrade_guest(work, described, person, claim)
         )
         GUESTS.labels(done.outcome).inc()
+        if done.outcome == "upgraded":
+            alias = [(person.derived_id, done.user_id)]
+            # There already, unless Redis is away: then as soon as it is back.
+            self._stores.late.attempt(lambda: standings.put_aliases(alias))
         self._tell_redis(guest, done)
         return msgspec.structs.replace(entry, user_id=done.user_id)
 
