@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from tests.identity.sections import (
+    behaviour,
     canaries,
     decrypt_timing,
     key_rotation,
+    limiter,
+    limiter_tricks,
     refresh_storm,
     revocation_delay,
     token_twists,
@@ -18,4 +21,7 @@ ALL = (
     revocation_delay.SECTION,
     decrypt_timing.SECTION,
     canaries.SECTION,
+    limiter.SECTION,
+    limiter_tricks.SECTION,
+    behaviour.SECTION,
 )
