@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as run_settings
 
 from config.settings import load_settings
 from models.database import open_database
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
 
 pytest_plugins = ["tests.servers.fixtures"]
+
+# A busy machine is no fault of an example.
+run_settings.register_profile(
+    "kuaida", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+run_settings.load_profile("kuaida")
 
 NOWHERE = "redis://127.0.0.1:1/0"
 MakeSettings = "Callable[..., Settings]"
