@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,28 @@ def test_a_ban_holds_everywhere_and_ends_what_waits(house: House) -> None:
         login["user"]["id"],
     )
     assert [row["act"] for row in acts] == ["user.ban", "user.unban"]
+
+
+def test_a_stream_ends_with_the_ban_of_its_user(house: House) -> None:
+    login = house.login().data
+    house.wait_enriched(login["user"]["id"])
+    head = (
+        "Accept: application/x-ndjson",
+        f"Authorization: Bearer {login['access_token']}",
+    )
+    command = ["curl", "-sN", "--max-time", "30", f"{house.url('web')}/api/v1/events"]
+    for line in head:
+        command += ["-H", line]
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stream:
+        sleep(0.5)
+        curl(house, f"/users/{login['user']['id']}/ban", "-X", "POST")
+        told, _ = stream.communicate(timeout=20)
+
+    last = json.loads(told.splitlines()[-1])
+    assert (last["type"], last["data"]["reason"]) == ("session.revoked", "banned")
+    # The stream ended by itself: curl did not have to give up.
+    assert stream.returncode == 0
 
 
 def test_a_wiped_redis_forgets_no_ban(house: House) -> None:
