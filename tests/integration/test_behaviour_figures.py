@@ -37,9 +37,10 @@ def open_house(
     def make(**variables: str) -> Stores:
         given = {"REDIS_URL": redis_url, "RISK_BUSY": "5", **variables}
         opened.append(open_stores(make_settings(**given)))
-        opened[-1].redis.execute(
-            "HSET", opened[-1].keys.session("se_1"), "user", "u_ann", "epoch", "0"
-        )
+        session = {"user": "u_ann", "app": "wx", "epoch": "0"}
+        fields = [part for pair in session.items() for part in pair]
+        key = opened[-1].keys.session("se_1")
+        opened[-1].redis.execute("HSET", key, *fields)
         return opened[-1]
 
     yield make
