@@ -47,6 +47,8 @@ class AccessTokens:
         self._policy = policy
         self._clock = clock
         self._lock = threading.Lock()
+        # A stalled fetch must not collect all who need the token.
+        self._queue = caller.new_bulkhead(PATH)
         self._held: StoredToken | None = None
         self._vain: tuple[str, int] = ("", 0)
 
@@ -112,8 +114,11 @@ class AccessTokens:
         return self._source.failing or (self._vain[0] == token and now < self._vain[1])
 
     def _enter(self, deadline: Deadline) -> None:
-        if not self._lock.acquire(timeout=max(0.0, deadline.remaining_s())):
-            raise WeChatTimeout(PATH, "another refresh in this process", sent=False)
+        if self._lock.acquire(blocking=False):
+            return
+        with self._queue.place(deadline):
+            if not self._lock.acquire(timeout=max(0.0, deadline.remaining_s())):
+                raise WeChatTimeout(PATH, "another refresh in this process", sent=False)
 
     def _left_s(self, token: StoredToken) -> float:
         return (token.expires_at_ms - self._clock()) / 1000

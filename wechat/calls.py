@@ -160,11 +160,14 @@ class Caller:
         else:
             breaker.failed()
 
+    def new_bulkhead(self, path: str) -> Bulkhead:
+        """Return one as large as that of a path, for waits that lead to its calls."""
+        return Bulkhead(path, self._limits.places, self._limits.place_wait_s)
+
     def _bulkhead(self, path: str) -> Bulkhead:
         bulkhead = self._bulkheads.get(path)
         if bulkhead is None:
-            limits = self._limits
-            made = Bulkhead(path, limits.places, limits.place_wait_s)
+            made = self.new_bulkhead(path)
             bulkhead = self._bulkheads.setdefault(path, made)
         return bulkhead
 

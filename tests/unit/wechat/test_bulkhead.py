@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
 
-from tests.unit.wechat.doubles import ScriptedTransport, make_caller, says, soon
+from tests.unit.wechat.doubles import (
+    POLICY,
+    MemoryTokens,
+    ScriptedTransport,
+    make_caller,
+    says,
+    soon,
+)
+from wechat.access_token import AccessTokens
 from wechat.bulkhead import Bulkhead
 from wechat.calls import Caller, CallLimits
 from wechat.errors import BreakerOpen, PathFull, WeChatError, WeChatLied
+from wechat.token_source import PATH as TOKEN
 from wechat.transport import Answer
 
 
@@ -125,3 +134,28 @@ def test_a_failed_call_gives_its_place_back() -> None:
     for _ in range(3):
         with pytest.raises(WeChatLied):
             caller.get("/p", {}, deadline=soon())
+
+
+def test_a_stalled_token_collects_no_more_callers_than_a_path_may_have() -> None:
+    stall = Stall(TOKEN)
+    caller = caller_of(stall, places=2)
+    app = ("wx1", "secret")
+    tokens = AccessTokens(app, caller, MemoryTokens(), policy=POLICY)
+
+    def ask() -> str:
+        try:
+            return tokens.get(soon(5000))
+        except WeChatError as error:
+            return error.label
+
+    with ThreadPoolExecutor(10) as pool:
+        first = pool.submit(ask)
+        assert stall.inside.acquire(timeout=5)
+        others = [pool.submit(ask) for _ in range(9)]
+        # Two wait for the first one's token; who comes on top goes away soon.
+        done, waiting = wait(others, timeout=5, return_when=FIRST_COMPLETED)
+        while len(waiting) > 2:
+            done, waiting = wait(others, timeout=0.1)
+        assert {future.result() for future in done} == {PathFull.label}
+        assert not first.done()
+        stall.let_go.set()
