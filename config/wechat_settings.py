@@ -72,12 +72,12 @@ class WeChatSettings(SettingGroup):
         description="Seconds to wait for an answer, less when the request has less.",
     )
     pool_size: int = Field(
-        128,
+        160,
         alias="WECHAT_POOL_SIZE",
         ge=1,
         le=2000,
-        description="Connections of a process: at 50 ms a call, 128 carry 2,500 "
-        "logins a second.",
+        description="Connections of a process: at 50 ms a call, the 128 that logins "
+        "may hold of them carry 2,500 a second.",
     )
     pool_wait_s: float = Field(
         0.5,
@@ -87,7 +87,7 @@ class WeChatSettings(SettingGroup):
         "calls of a path.",
     )
     path_share: float = Field(
-        0.75,
+        0.8,
         alias="WECHAT_PATH_SHARE",
         gt=0,
         le=1,

@@ -69,7 +69,7 @@ class CallLimits:
 
     read_timeout_s: float
     fair_wait_s: float = 1.0
-    places: int = 96
+    places: int = 128
     place_wait_s: float = 0.5
 
 
