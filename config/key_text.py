@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 KEY_BYTES = 32
 PEM = re.compile(r"-----BEGIN ([^-]+)-----\s(.+)\s-----END \1-----", re.DOTALL)
-# A DER structure, as every certificate and public or private key is one; and the
-# head of OpenSSH's own form.
-DER_SEQUENCE, DER_SHORT = 0x30, 0x80
+# A DER structure, as every certificate and public or private key is one: a sequence
+# that begins with a number or a sequence, in 44 bytes at least (an Ed25519 public key).
+# And the head of OpenSSH's own form.
+DER_SEQUENCE, DER_SHORT, DER_LEAST = 0x30, 0x80, 44
+DER_INNER = (b"\x02", b"\x30")
 SSH_HEAD = b"openssh-key-v1\0"
 _RETIRED = re.compile(r"(.+?)(?:\s+until\s+(\d{10,15}))?", re.DOTALL)
 
@@ -67,10 +69,16 @@ def _decoded(text: str) -> bytes:
 
 
 def _is_der(key: bytes) -> bool:
-    """Whether ``key`` is one DER sequence from end to end; chance makes none."""
-    first, size = key[0], key[1]
-    if size < DER_SHORT:
-        return first == DER_SEQUENCE and size == len(key) - 2
-    width = size - DER_SHORT
-    told = int.from_bytes(key[2 : 2 + width], "big")
-    return first == DER_SEQUENCE and told == len(key) - 2 - width
+    """Whether ``key`` is one DER sequence from end to end.
+
+    Keys that we draw have 32 bytes and never look like one; longer ones once in
+    millions.
+    """
+    if len(key) < DER_LEAST or key[0] != DER_SEQUENCE:
+        return False
+    size, width = key[1], 0
+    if size >= DER_SHORT:
+        width = size - DER_SHORT
+        size = int.from_bytes(key[2 : 2 + width], "big")
+    inner = key[2 + width : 3 + width]
+    return size == len(key) - 2 - width and inner in DER_INNER
