@@ -322,6 +322,10 @@ LAST_SIGN_OF_LIFE: Final = Gauge(
     multiprocess_mode="max",
 )
 
+LOGINS_OUTLASTED: Final = Counter(
+    "kuaida_logins_outlasted",
+    "Exchanges of a login code that went on when their caller had no more time.",
+)
 SECURITY_EVENTS: Final = Counter(
     "kuaida_security_events",
     "Events of an account's safety: reuse, new devices, bans, conflicts.",

@@ -102,6 +102,14 @@ class WeChatSettings(SettingGroup):
         description="Seconds an unused connection is kept; gateways close idle ones "
         "after about a minute.",
     )
+    login_patience_s: float = Field(
+        3.0,
+        alias="WECHAT_LOGIN_PATIENCE_S",
+        gt=0,
+        le=30,
+        description="Seconds an exchange of a login code goes on though its caller has "
+        "less time: the code works once, and a repetition gets the answer.",
+    )
     fair_wait_s: float = Field(
         1.0,
         alias="WECHAT_FAIR_WAIT_S",

@@ -75,13 +75,17 @@ class Flight:
 class FailedExchange:
     """How an exchange failed; ``mark`` is its flight's, ``counts`` to the lock-out.
 
-    With a ``life_ms`` of 0 nothing is left: those who joined try by themselves.
+    With a ``life_ms`` of 0 nothing is left: those who joined try by themselves. For
+    ``spent_ms`` a refusal of the same code is not counted: WeChat may have used it up
+    without our hearing of it.
     """
 
     mark: str
     record: bytes
     life_ms: int
     counts: bool
+    spent_key: str = ""
+    spent_ms: int = 0
 
 
 class Buckets(NamedTuple):
@@ -189,10 +193,13 @@ class AdmissionStore:
         subject = caller.ip, caller.device
         locked = self._redis.run(
             RECORD_FAILURE,
-            [code_key, keys.failures(*subject), keys.locked(*subject)],
+            [
+                *(code_key, keys.failures(*subject), keys.locked(*subject)),
+                failure.spent_key,
+            ],
             [
                 *(failure.mark, failure.record, failure.life_ms),
-                *(rule.count if counts else 0, rule.lock_s * 1000),
+                *(rule.count if counts else 0, rule.lock_s * 1000, failure.spent_ms),
             ],
         )
         if locked:

@@ -22,6 +22,7 @@ KEY_FAMILIES = (
     KeyFamily("busy", "3 times RISK_WINDOW_S", "who is worth a look by the rules"),
     KeyFamily("watched:{device}", "until its weight has faded", "SQL has the marks"),
     KeyFamily("code:{app}:{hash}", "CODE_LIFE_S", "WeChat's codes live 5 minutes"),
+    KeyFamily("spent:{app}:{hash}", "CODE_LIFE_S", "a code whose answer was lost"),
     KeyFamily("session:{id}", "REFRESH_TOKEN_S", "as long as its refresh token"),
     KeyFamily("sessions:{user}", "SESSION_MAX_S", "ids for 'log out everywhere'"),
     KeyFamily("standing:{user}", "none", "bans must not run out; few users have one"),
@@ -97,6 +98,10 @@ class Keys:
     def code(self, app_id: str, code_hash: str) -> str:
         """Flight or record of one login code, by its hash."""
         return f"{self._prefix}code:{app_id}:{code_hash}"
+
+    def spent_code(self, app_id: str, code_hash: str) -> str:
+        """Note that WeChat may have used a code up without our hearing of it."""
+        return f"{self._prefix}spent:{app_id}:{code_hash}"
 
     def session(self, session_id: str) -> str:
         """Fast copy of a session."""

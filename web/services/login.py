@@ -11,7 +11,7 @@ import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from config.clock import Deadline, now_ms
+from config.clock import now_ms
 from config.metrics import LOGINS
 from models.base import new_id
 from models.errors import (
@@ -33,6 +33,7 @@ from web.services.login_answer import LoginAnswer, login_answer
 from web.services.login_attempt import Attempt
 from web.services.login_doorway import LoginDoorway
 from web.services.login_fallback import LoginFallback
+from web.services.login_flight import outlast
 from web.services.login_record import (
     decode_record,
     encode_record,
@@ -46,6 +47,9 @@ from web.services.wechat_faults import translated
 from wechat.errors import WeChatError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from config.clock import Deadline
     from config.settings import Settings
     from models.database import Database
     from models.stores.container import Stores
@@ -56,9 +60,6 @@ if TYPE_CHECKING:
 MS_PER_S = 1000
 # Callers that joined an exchange look for its record this often.
 JOIN_POLL_S = 0.015
-# Time kept back from WeChat so that the session can still be written.
-RESERVE_S = 0.3
-RESERVE_SHARE = 0.2
 # A passing fault is remembered only for those who asked at the same moment.
 PASSING_FAULT_MS = 500
 _SUCCEEDED = LOGINS.labels("ok")
@@ -78,6 +79,7 @@ class LoginService:
         gateway: Gateway,
     ) -> None:
         self._settings = settings
+        self._patience_s = settings.wechat.login_patience_s
         self._stores = stores
         self._gateway = gateway
         self._tokens = TokenSigner(settings)
@@ -114,8 +116,9 @@ class LoginService:
         app_id = self._apps.known(request.app_id)
         # The code itself is a credential: Redis knows it by its hash.
         code_hash = sha256(request.code.encode()).hexdigest()
-        key = self._stores.keys.code(app_id, code_hash)
-        return Attempt(request, caller, app_id, key, f"f:{secrets.token_hex(8)}")
+        keys, mark = self._stores.keys, f"f:{secrets.token_hex(8)}"
+        names = keys.code(app_id, code_hash), keys.spent_code(app_id, code_hash)
+        return Attempt(request, caller, app_id, *names, mark)
 
     def _record(self, attempt: Attempt) -> bytes:
         try:
@@ -125,15 +128,24 @@ class LoginService:
             raise
         attempt.caller.on_quota(flight.quota)
         if flight.verdict == "alone":
-            raw = self._fallback.record(
-                attempt.code_key, attempt.limits, lambda: self._exchange(attempt)
-            )
-            return self._repeats.checked(raw)
+            return self._repeats.checked(self._outlast(attempt, self._without_redis))
         if flight.verdict == "known":
             return self._repeats.checked(flight.record)
         if flight.verdict == "join":
             return self._joined(attempt)
-        return self._lead(attempt)
+        return self._outlast(attempt, self._lead)
+
+    def _outlast(
+        self, attempt: Attempt, fly: Callable[[Attempt, Deadline], bytes]
+    ) -> bytes:
+        """Have the exchange end, however little time its caller has."""
+        caller, patience_s = attempt.caller.deadline, self._patience_s
+        return outlast(lambda until: fly(attempt, until), caller, patience_s)
+
+    def _without_redis(self, attempt: Attempt, until: Deadline) -> bytes:
+        return self._fallback.record(
+            attempt.code_key, attempt.limits, lambda: self._exchange(attempt, until)
+        )
 
     def _admit(self, attempt: Attempt) -> Flight:
         try:
@@ -141,11 +153,14 @@ class LoginService:
                 attempt.limits,
                 attempt.code_key,
                 mark=attempt.mark,
-                # A body may have taken longer than the deadline; Redis wants a life.
-                flight_ms=max(1, int(attempt.caller.deadline.remaining_s() * MS_PER_S)),
+                flight_ms=self._flight_ms(attempt.caller.deadline),
             )
         except RedisUnavailable:
             return Flight("alone", quota=self._fallback.admit(attempt.limits))
+
+    def _flight_ms(self, caller: Deadline) -> int:
+        """Return how long an exchange may take, whatever time its caller has left."""
+        return int(max(self._patience_s, caller.remaining_s()) * MS_PER_S)
 
     def _joined(self, attempt: Attempt) -> bytes:
         raw = wait_for(
@@ -168,9 +183,9 @@ class LoginService:
             raise Upstream(reason="wechat_timeout")
         return self._record(attempt)
 
-    def _lead(self, attempt: Attempt) -> bytes:
+    def _lead(self, attempt: Attempt, until: Deadline) -> bytes:
         try:
-            entry, found = self._exchange(attempt)
+            entry, found = self._exchange(attempt, until)
         except KuaidaError as error:
             self._remember_failure(attempt, error)
             raise
@@ -184,14 +199,15 @@ class LoginService:
         self._fallback.remember(attempt.code_key, raw)
         return raw
 
-    def _exchange(self, attempt: Attempt) -> tuple[LoginEntry, WeChatSecrets]:
+    def _exchange(
+        self, attempt: Attempt, until: Deadline
+    ) -> tuple[LoginEntry, WeChatSecrets]:
         code, guest = attempt.request.code, attempt.request.guest
         if guest is not None:
             # A refusal must not cost the code.
             self._guests.check(guest, attempt.app_id)
-        deadline = _with_reserve(attempt.caller.deadline)
         try:
-            found = self._gateway.code2session(attempt.app_id, code, deadline=deadline)
+            found = self._gateway.code2session(attempt.app_id, code, deadline=until)
         except WeChatError as error:
             raise translated(error) from error
         told = WeChatSecrets(found.openid, found.session_key, found.unionid)
@@ -222,12 +238,16 @@ class LoginService:
 
     def _remember_failure(self, attempt: Attempt, error: KuaidaError) -> None:
         life_ms = PASSING_FAULT_MS
+        code_life_ms = self._settings.tokens.code_life_s * MS_PER_S
         if error.reason in LASTING_FAULTS:
-            life_ms = self._settings.tokens.code_life_s * MS_PER_S
+            life_ms = code_life_ms
         elif error.reason == "wechat_timeout" or isinstance(error, Unauthenticated):
             # Its caller had no more time, or sent a guest's token that was refused;
             # those who joined may do better.
             life_ms = 0
+        if life_ms == PASSING_FAULT_MS and isinstance(error, Upstream | Limited):
+            # Sooner, a repetition would only be told the same.
+            error.retry_after_ms = max(error.retry_after_ms or 0, life_ms)
         try:
             self._stores.admission.record_failure(
                 attempt.limits,
@@ -237,12 +257,20 @@ class LoginService:
                     record=encode_record(failure_record(error)),
                     life_ms=life_ms,
                     counts=isinstance(error, LoginCodeInvalid),
+                    spent_key=attempt.spent_key,
+                    spent_ms=code_life_ms if _may_be_spent(error) else 0,
                 ),
             )
         except RedisUnavailable:
             return
 
 
-def _with_reserve(deadline: Deadline) -> Deadline:
-    reserve = min(RESERVE_S, deadline.remaining_s() * RESERVE_SHARE)
-    return Deadline(deadline.at - reserve)
+def _may_be_spent(error: KuaidaError) -> bool:
+    """Whether WeChat may have used the code up without our hearing of it.
+
+    That it refuses the code next time is then no failure of the phone's.
+    """
+    cause = error.__cause__
+    if not isinstance(error, Upstream) or not isinstance(cause, WeChatError):
+        return False
+    return cause.sent

@@ -31,6 +31,7 @@ class Attempt:
     caller: Caller
     app_id: str
     code_key: str
+    spent_key: str
     mark: str
 
     @property
