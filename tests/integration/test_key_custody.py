@@ -237,6 +237,21 @@ def known(house: PrivateHouse) -> Claims:
     return me
 
 
+def not_reset(resets: KeyResetService, me: Claims) -> str:
+    """Return why a reset fails."""
+    with pytest.raises(KuaidaError) as error:
+        resets.reset(me.user_id, Deadline.after_ms(1000))
+    return error.value.reason
+
+
+def audited(house: PrivateHouse, me: Claims) -> list[str | None]:
+    """Return what the audit log says of the user's resets, in its order."""
+    entries = sorted(house.rows(AuditEntry), key=lambda entry: entry.id)
+    told = {(entry.act, entry.subject_id) for entry in entries}
+    assert told <= {("user.reset_session_key", me.user_id)}
+    return [entry.detail for entry in entries]
+
+
 def test_a_reset_makes_the_old_key_worthless_and_keeps_the_user_in(
     house: PrivateHouse, resets: KeyResetService
 ) -> None:
@@ -254,8 +269,7 @@ def test_a_reset_makes_the_old_key_worthless_and_keeps_the_user_in(
         house.show(me, leaked)
     data, _ = house.sealed(OPENID)
     assert house.show(me, data)["nickName"] == "微信用户"
-    (entry,) = house.rows(AuditEntry)
-    assert (entry.act, entry.subject_id) == ("user.reset_session_key", me.user_id)
+    assert audited(house, me) == ["asked", "reset"]
     assert [e.kind for e in house.rows(SecurityEvent)] == ["session_key_reset"]
 
 
@@ -268,20 +282,51 @@ def test_a_key_that_wechat_has_replaced_is_forgotten(
     assert resets.reset(me.user_id, Deadline.after_ms(2000)).outcome == "stale"
     assert keys(house, me) == []
     assert resets.reset(me.user_id, Deadline.after_ms(2000)).outcome == "none"
-    assert len(house.rows(AuditEntry)) == 2
+    assert audited(house, me) == ["asked", "stale", "none"]
 
 
-def test_a_reset_that_fails_changes_nothing(
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("accept_then_reset", "wechat_failed"),
+        ("half_json", "wechat_failed"),
+        ("http500", "wechat_failed"),
+        ("stall", "wechat_timeout"),
+    ],
+)
+def test_a_reset_whose_answer_is_lost_leaves_no_key_to_open_with(
+    house: PrivateHouse, resets: KeyResetService, mode: str, reason: str
+) -> None:
+    house.join(OPENID)
+    before, _ = house.sealed(OPENID)
+    me = known(house)
+    leaked, _ = house.sealed(OPENID)
+    house.fault(RESET, mode=mode)
+
+    assert not_reset(resets, me) == reason
+
+    assert keys(house, me) == []
+    for data in (before, leaked):
+        with pytest.raises(KuaidaError) as error:
+            house.show(me, data)
+        assert error.value.reason == "session_key_stale"
+    assert audited(house, me) == ["asked", "unknown"]
+    assert [e.kind for e in house.rows(SecurityEvent)] == ["session_key_reset"]
+    me = house.join(OPENID)
+    data, _ = house.sealed(OPENID)
+    assert house.show(me, data)["nickName"] == "微信用户"
+
+
+def test_a_reset_that_wechat_refuses_changes_nothing(
     house: PrivateHouse, resets: KeyResetService
 ) -> None:
     me = known(house)
-    house.fault(RESET, mode="http500")
+    house.fault(RESET, mode="error", errcode=48001)
 
-    with pytest.raises(KuaidaError) as error:
-        resets.reset(me.user_id, Deadline.after_ms(2000))
+    assert not_reset(resets, me) == "wechat_failed"
 
-    assert error.value.reason == "wechat_failed"
     assert keys(house, me) == [held_by_wechat(house)]
-    assert house.rows(AuditEntry) == []
+    assert audited(house, me) == ["asked", "failed"]
+    assert house.rows(SecurityEvent) == []
     with pytest.raises(NotFound):
         resets.reset("u_nobody", Deadline.after_ms(2000))

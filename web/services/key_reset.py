@@ -17,7 +17,7 @@ from models.security_events import record_security_event
 from models.stores.wechat_keys import WeChatSecrets
 from models.users import find_app_id
 from web.services.wechat_faults import translated
-from wechat.errors import SessionKeyStale, WeChatError
+from wechat.errors import SessionKeyStale, WeChatError, WeChatRefused
 
 if TYPE_CHECKING:
     from config.clock import Deadline
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from wechat.gateway import Gateway
 
 Outcome = Literal["reset", "stale", "none"]
+# What the audit log knows besides: the call is about to be made, its answer was lost,
+# it changed nothing.
+Step = Literal["asked", "unknown", "failed"]
 
 
 class KeyReset(msgspec.Struct):
@@ -55,39 +58,56 @@ class KeyResetService:
         """Have WeChat replace the user's key; in the audit log whatever was done.
 
         Raises `NotFound`, `Unavailable` when a store is away, and what WeChat's
-        failures are translated to; a reset whose answer was lost leaves a stale key,
-        which the next login heals.
+        failures are translated to. A reset whose answer was lost leaves no key of
+        ours: data is refused as stale until the next login.
         """
         with self._database.read() as session:
             app_id = find_app_id(session, user_id)
         if app_id is None:
             raise NotFound
-        outcome = self._replace(app_id, user_id, deadline)
+        held = self._keys.load(app_id, user_id).current
+        outcome: Outcome = "none"
+        if held is not None:
+            outcome = self._replace(app_id, user_id, held, deadline)
 
         def act(work: UnitOfWork) -> KeyReset:
-            record_act(work.session, "user.reset_session_key", user_id, detail=outcome)
-            subject = (user_id, app_id)
-            record_security_event(work.session, "session_key_reset", subject)
+            _record(work, app_id, user_id, outcome)
             return KeyReset(user_id, outcome)
 
         # WeChat has done it already.
         with unhurried():
             return self._database.transact(act, once)
 
-    def _replace(self, app_id: str, user_id: str, deadline: Deadline) -> Outcome:
-        held = self._keys.load(app_id, user_id).current
-        if held is None:
-            return "none"
+    def _replace(
+        self, app_id: str, user_id: str, held: HeldKey, deadline: Deadline
+    ) -> Outcome:
+        # Before the call: whatever becomes of it or of us, that it was made is known.
+        self._database.transact(lambda work: _record(work, app_id, user_id, "asked"))
         try:
             fresh = self._fresh(app_id, held, deadline)
         except SessionKeyStale:
             self._keys.drop(user_id, held)
             return "stale"
         except WeChatError as error:
+            self._failed(app_id, user_id, held, error)
             raise translated(error) from error
         # Refused after a newer login only: WeChat made that one's key after this.
         self._keys.replace(app_id, user_id, held, fresh)
         return "reset"
+
+    def _failed(
+        self, app_id: str, user_id: str, held: HeldKey, error: WeChatError
+    ) -> None:
+        """Write the failure down; forget the key if WeChat may have replaced it."""
+        lost = error.sent and not isinstance(error, WeChatRefused)
+        outcome: Step = "unknown" if lost else "failed"
+        with unhurried():
+            if lost:
+                # First: what somebody may have got hold of opens nothing any more.
+                self._keys.drop(user_id, held)
+            self._database.transact(
+                lambda work: _record(work, app_id, user_id, outcome)
+            )
 
     def _fresh(self, app_id: str, held: HeldKey, deadline: Deadline) -> WeChatSecrets:
         told = held.secrets
@@ -95,3 +115,10 @@ class KeyResetService:
             told.openid, told.session_key, deadline=deadline
         )
         return WeChatSecrets(told.openid, key, told.unionid)
+
+
+def _record(work: UnitOfWork, app_id: str, user_id: str, done: Outcome | Step) -> None:
+    record_act(work.session, "user.reset_session_key", user_id, detail=done)
+    if done not in ("asked", "failed"):
+        subject = (user_id, app_id)
+        record_security_event(work.session, "session_key_reset", subject)

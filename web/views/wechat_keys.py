@@ -15,7 +15,9 @@ ROUTES = Routes("wechat_keys", ADMIN_PREFIX)
         summary="Replace a user's session key",
         description=(
             "For a key that somebody may have got hold of. The user stays logged in; "
-            "data that was encrypted before can no longer be opened."
+            "data that was encrypted before can no longer be opened. After a 502 or "
+            "504 WeChat may have a new key: ours is forgotten then, and data is "
+            "refused as `session_key_stale` until the next login."
         ),
         answer=KeyReset,
         auth=Auth.ADMIN,
