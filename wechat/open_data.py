@@ -23,8 +23,13 @@ from wechat.crypto import BLOCK, WatermarkMismatch, check_watermark
 # The current key and the one before it; a missing one is stood in for.
 TRIES: Final = 2
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-# WeChat's documents show no watermark in these: looked at where there is one.
-_UNMARKED: Final = frozenset({"steps", "group", "message"})
+# Ways in which pages and their libraries write base64 down, and what is meant.
+_SPELLINGS: Final = (
+    *(("\r", ""), ("\n", ""), ("\t", "")),
+    *((" ", "+"), ("-", "+"), ("_", "/")),
+    *(("%2B", "+"), ("%2F", "/"), ("%3D", "=")),
+    *(("%2b", "+"), ("%2f", "/"), ("%3d", "=")),
+)
 _KINDS: Final = (
     ("phone", ("purePhoneNumber", "phoneNumber")),
     ("steps", ("stepInfoList",)),
@@ -58,8 +63,7 @@ class OpenData:
 
     def check(self, app_id: str, openid: str, now_ms: int) -> None:
         """Raise WatermarkMismatch unless it is this app's, this user's, and recent."""
-        if "watermark" in self.content or self.kind not in _UNMARKED:
-            check_watermark(self.content, app_id=app_id, now_ms=now_ms)
+        check_watermark(self.content, app_id=app_id, now_ms=now_ms)
         if self.content.get("openId", openid) != openid:
             message = "somebody else's data"
             raise WatermarkMismatch(message)
@@ -85,11 +89,13 @@ def open_sealed(sealed: SealedData, keys: Sequence[str]) -> OpenData | None:
 def _decoded(text: str) -> tuple[bytearray, bool]:
     """Return what base64 gives, and whether all of it was base64.
 
-    A space stands for ``+``; line breaks and missing padding are forgiven.
+    A space stands for ``+``; line breaks, tabs, the URL-safe alphabet, percent-encoding
+    and missing padding are forgiven, by the same steps for every text.
     """
     # A space at either end is a plus sign too, so nothing is stripped.
-    joined = text.replace("\r", "").replace("\n", "").replace(" ", "+").rstrip("=")
-    raw = joined.encode("utf-8", "surrogatepass")
+    for written, meant in _SPELLINGS:
+        text = text.replace(written, meant)
+    raw = text.rstrip("=").encode("utf-8", "surrogatepass")
     strange = raw.translate(None, _ALPHABET)
     try:
         read = binascii.a2b_base64(raw + b"=" * (-len(raw) % 4), strict_mode=False)

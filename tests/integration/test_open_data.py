@@ -108,6 +108,16 @@ def test_a_watermark_of_elsewhere_or_another_time_is_refused(
     assert refused(house, me, data) == "watermark_mismatch"
 
 
+@pytest.mark.parametrize("kind", ["phone", "werun", "group"])
+def test_data_of_any_kind_without_a_watermark_is_refused(
+    house: PrivateHouse, kind: str
+) -> None:
+    me = house.join(OPENID, phone="13800008000")
+    data, _ = house.sealed(OPENID, kind, watermark=None)
+
+    assert refused(house, me, data) == "watermark_mismatch"
+
+
 def test_data_that_names_another_person_is_refused(house: PrivateHouse) -> None:
     me = house.join(OPENID)
     data, _ = house.sealed(OPENID, openId="oSOMEBODY00000000000000000x1")
