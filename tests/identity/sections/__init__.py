@@ -9,6 +9,7 @@ from tests.identity.sections import (
     key_rotation,
     limiter,
     limiter_tricks,
+    login_faults,
     refresh_storm,
     revocation_delay,
     token_twists,
@@ -16,6 +17,7 @@ from tests.identity.sections import (
 
 ALL = (
     token_twists.SECTION,
+    login_faults.SECTION,
     key_rotation.SECTION,
     refresh_storm.SECTION,
     revocation_delay.SECTION,
