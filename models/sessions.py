@@ -85,7 +85,15 @@ class Standing(NamedTuple):
 
 
 Outcome = Literal[
-    "rotated", "grace", "revoked", "banned", "reused", "forged", "behind", "unknown"
+    "rotated",
+    "grace",
+    "revoked",
+    "banned",
+    "blocked",
+    "reused",
+    "forged",
+    "behind",
+    "unknown",
 ]
 
 
@@ -118,8 +126,9 @@ def decide_rotation(
     A generation above the row's is one that Redis issued and SQL has not heard
     of yet; the signature proves it ours, so it counts as current.
     """
-    if standing.banned:
-        return Rotation("banned")
+    barred = standing.barred_at(now)
+    if barred is not None:
+        return Rotation(barred)
     over = row.expires_at <= now or row.epoch < standing.epoch
     if over or row.revoked_at is not None:
         return Rotation("revoked")

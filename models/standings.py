@@ -43,6 +43,12 @@ class UserStanding(NamedTuple):
         ended = self.action_until is not None and self.action_until <= now
         return "allow" if ended else self.action
 
+    def barred_at(self, now: int) -> Literal["banned", "blocked"] | None:
+        """Return what keeps the user from logging in and refreshing, if anything."""
+        if self.banned:
+            return "banned"
+        return "blocked" if self.action_at(now) == "block" else None
+
 
 NOBODY_SPECIAL = UserStanding()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
+from config.clock import now_ms
 from config.metrics import REFRESH_PROOFS
 from models.login_entry import LoginEntry
 from models.sessions import EndReason, Rotation
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 OPEN_SESSION = load_script("open_session")
 RESTORE_SESSION = load_script("restore_session")
 ROTATE_SESSION = load_script("rotate_session")
+
+# The end of an action that has none.
+FOREVER = 1 << 62
 
 _encoder = msgspec.json.Encoder()
 
@@ -46,17 +50,21 @@ class NewSession:
 class Opened(NamedTuple):
     """What became of `open`: ``record`` with ``opened``, ``alias`` with ``alias``."""
 
-    outcome: Literal["opened", "ask", "banned", "alias"]
+    outcome: Literal["opened", "ask", "banned", "blocked", "alias"]
     record: bytes = b""
     alias: str = ""
 
 
 class Current(NamedTuple):
-    """A session as it is now: whether it lives, its generation and when it was made."""
+    """A session as it is now: whether it lives, its generation and when it was made.
+
+    ``blocked`` is what its user is at present, whatever becomes of the session.
+    """
 
     live: bool
     generation: int
     rotated_at: int
+    blocked: bool = False
 
 
 class SessionStore:
@@ -83,8 +91,8 @@ class SessionStore:
         under the code: a faster caller's, if there was one; the cached profile of a
         user we know follows on a second line. The other outcomes wrote nothing:
         ``ask`` SQL for the user's standing, put it, and open again; ``banned``;
-        ``alias`` names the user to open for instead. Record and entry must carry
-        `UNKNOWN_EPOCH`, which is filled in.
+        ``blocked``; ``alias`` names the user to open for instead. Record and entry
+        must carry `UNKNOWN_EPOCH`, which is filled in.
         """
         entry = new.entry
         outcome, detail = self._redis.run(
@@ -191,7 +199,11 @@ class SessionStore:
                         self._keys.session(session_id),
                         *("user", "generation", "rotated", "revoked", "epoch"),
                     ),
-                    ("HMGET", self._keys.standing(user_id), "epoch", "banned"),
+                    (
+                        "HMGET",
+                        self._keys.standing(user_id),
+                        *("epoch", "banned", "action", "until"),
+                    ),
                 ]
             )
         )
@@ -199,7 +211,8 @@ class SessionStore:
             return None
         over = standing[1] == b"1" or int(standing[0] or 0) > int(epoch or 0)
         live = revoked is None and not over
-        return Current(live, int(generation or 0), int(rotated or 0))
+        blocked = standing[2] == b"block" and now_ms() < int(standing[3] or FOREVER)
+        return Current(live, int(generation or 0), int(rotated or 0), blocked)
 
     def keep_newest(self, user_id: str, keep: int, *, life_ms: int) -> list[str]:
         """Mark all but the user's ``keep`` newest sessions as replaced; return those.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from config.clock import now_ms
 from models.account_links import UserAlias
 from models.errors import KuaidaError, Unavailable
-from models.standings import ban, end_epoch
+from models.standings import ban, end_epoch, set_action
 from models.users import ensure_user
 from tests.conftest import NOWHERE
 from tests.integration.login_house import WIDE, House, open_house
@@ -20,6 +21,8 @@ from tests.integration.login_house import WIDE, House, open_house
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy.orm import Session
 
     from config.settings import Settings
     from models.standings import UserStanding
@@ -75,6 +78,32 @@ def test_who_is_banned_is_told_so_and_so_are_repeats(house: House) -> None:
     assert house.login(house.code("o-2")).user_id != user_id
 
 
+@pytest.mark.parametrize("wiped", [False, True])
+def test_who_is_blocked_is_told_so_and_so_are_repeats(
+    house: House, *, wiped: bool
+) -> None:
+    known = house.code("o-1")
+    user_id = house.login(known).user_id
+    stand(house, user_id, block)
+    assert failure(lambda: house.login(known)).reason == "high_risk_user"
+    if wiped:
+        house.stores.redis.execute("FLUSHALL")
+    code = house.code("o-1")
+
+    for _ in range(2):
+        assert failure(lambda: house.login(code)).reason == "high_risk_user"
+    assert house.login(house.code("o-2")).user_id != user_id
+
+
+def test_a_block_that_is_over_shuts_nobody_out(house: House) -> None:
+    known = house.code("o-1")
+    user_id = house.login(known).user_id
+    stand(house, user_id, partial(block, until=now_ms() - 1))
+
+    assert house.login(house.code("o-1")).user_id == user_id
+    assert house.login(known).user_id == user_id
+
+
 def test_a_login_carries_the_epoch_of_its_user(house: House) -> None:
     user_id = house.login(house.code("o-1")).user_id
     stand(house, user_id, end_epoch)
@@ -125,6 +154,10 @@ def stand(house: House, user_id: str, act: Callable[..., UserStanding]) -> None:
     house.stores.standings.put(user_id, standing)
 
 
+def block(session: Session, user_id: str, until: int | None = None) -> UserStanding:
+    return set_action(session, user_id, "block", until or now_ms() + 60_000)
+
+
 def alias(alias_id: str, user_id: str) -> UserAlias:
     return UserAlias(alias_id=alias_id, user_id=user_id, app_id="x", created_at=1)
 
@@ -154,3 +187,20 @@ def test_without_redis_sql_says_how_we_stand(
         assert failure(again).reason == "user_banned"
     else:
         assert epoch_of(again()) == 1
+
+
+def test_without_redis_who_is_blocked_stays_out_until_it_ends(cut_off: House) -> None:
+    known = cut_off.code("o-1")
+    user_id = cut_off.login(known).user_id
+
+    def have_it_end(until: int) -> None:
+        with cut_off.database.unit_of_work() as work:
+            ensure_user(work.session, user_id, "wxdemo0000000001", 1)
+            block(work.session, user_id, until)
+
+    have_it_end(now_ms() + 60_000)
+    for code in (known, cut_off.code("o-1")):
+        told = failure(partial(cut_off.login, code))
+        assert told.reason == "high_risk_user"
+    have_it_end(now_ms() - 1)
+    assert cut_off.login(cut_off.code("o-1")).user_id == user_id

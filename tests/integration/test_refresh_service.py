@@ -12,9 +12,10 @@ from config.clock import Deadline, now_ms, sleep
 from config.metrics import REFRESH_PROOFS
 from config.patience import under
 from models.database import open_database
-from models.errors import Unauthenticated
+from models.errors import Forbidden, Unauthenticated
 from models.security_events import list_security_events
 from models.sessions import Session
+from models.standings import set_action
 from tasks.app import configure, resources
 from tasks.logins import enrich_logins
 from tasks.sessions import mark_rotated
@@ -249,3 +250,27 @@ def test_a_token_of_an_older_release_is_refused_as_any_other(house: House) -> No
     token = f"{made}.{signer._mac(made.encode()).decode()}"
 
     assert refused(lambda: signer.read_refresh(token)) == "token_invalid"
+
+
+# Who is blocked
+
+
+@AWAY
+def test_a_blocked_user_refreshes_no_more_until_the_block_ends(
+    house: House, *, away: bool
+) -> None:
+    grant = house.login("u_1")
+
+    def block(until: int) -> None:
+        with house.database.unit_of_work() as work:
+            standing = set_action(work.session, "u_1", "block", until)
+        if not away:
+            house.stores.standings.put("u_1", standing)
+
+    block(now_ms() + 60_000)
+    with pytest.raises(Forbidden) as error:
+        house.refresh(house.tokens(grant), away=away)
+    assert error.value.reason == "high_risk_user"
+
+    block(now_ms() - 1)
+    assert house.generation(house.refresh(house.tokens(grant), away=away)) == 2

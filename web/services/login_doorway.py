@@ -41,8 +41,8 @@ class LoginDoorway:
     def open(self, code_key: str, entry: LoginEntry, told: WeChatSecrets) -> bytes:
         """Return the record of the session that was opened.
 
-        Raises `Forbidden` (``user_banned``), `RedisUnavailable`, and
-        `DatabaseUnavailable` when neither store knows how we stand to the user.
+        Raises `Forbidden` (``user_banned``, ``high_risk_user``), `RedisUnavailable`,
+        and `DatabaseUnavailable` when neither store knows how we stand to the user.
         """
         asked = False
         for _ in range(LOOKS):
@@ -54,6 +54,8 @@ class LoginDoorway:
                 return opened.record
             if opened.outcome == "banned":
                 raise Forbidden(reason="user_banned")
+            if opened.outcome == "blocked":
+                raise Forbidden(reason="high_risk_user")
             if opened.outcome == "alias":
                 entry, asked = (
                     msgspec.structs.replace(entry, user_id=opened.alias),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.clock import monotonic
+from config.clock import monotonic, now_ms
 from config.metrics import JOURNAL_ADDED
 from config.patience import unhurried
 from models.account_links import find_alias
@@ -92,7 +92,7 @@ class LoginFallback:
         """Write session and journal row in one commit and return the record.
 
         The code is spent by now, so what comes too late for this request is kept for
-        its repetition. Raises `Forbidden` (``user_banned``).
+        its repetition. Raises `Forbidden` (``user_banned``, ``high_risk_user``).
         """
         names = WeChatNames(told.openid, told.unionid)
         with unhurried(), self._database.unit_of_work() as work:
@@ -124,4 +124,6 @@ def _admitted(work: UnitOfWork, entry: LoginEntry) -> LoginEntry:
     standing = find_user_standing(work.session, user_id)
     if standing.banned:
         raise Forbidden(reason="user_banned")
+    if standing.action_at(now_ms()) == "block":
+        raise Forbidden(reason="high_risk_user")
     return msgspec.structs.replace(entry, user_id=user_id, epoch=standing.epoch)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from models.errors import LoginCodeInvalid, RedisUnavailable
+from config.clock import now_ms
+from models.errors import Forbidden, LoginCodeInvalid, RedisUnavailable
 from models.sessions import find_standing
 from models.standings import find_user_standing
 from models.stores.sessions import Current
@@ -32,9 +33,9 @@ class LoginRepeats:
         """Return ``raw`` brought up to the session's present generation.
 
         Raises `LoginCodeInvalid` when the session has ended: the code is used up, and
-        its tokens would be refused. Redis away: SQL is asked, and raises
-        `DatabaseUnavailable`. A failure, and a session that no store knows yet, stay
-        as they are.
+        its tokens would be refused; `Forbidden` (``high_risk_user``). Redis away: SQL
+        is asked, and raises `DatabaseUnavailable`. A failure, and a session that no
+        store knows yet, stay as they are.
         """
         record, profile = decode_record(raw)
         if not record.session_id:
@@ -47,6 +48,8 @@ class LoginRepeats:
             return raw
         if not now.live:
             raise LoginCodeInvalid("its session has ended")
+        if now.blocked:
+            raise Forbidden(reason="high_risk_user")
         if now.generation <= record.generation:
             return raw
         fresh = msgspec.structs.replace(
@@ -57,7 +60,9 @@ class LoginRepeats:
     def _in_sql(self, record: LoginRecord) -> Current | None:
         with self._database.read() as session:
             row = find_standing(session, record.session_id)
-            epoch = find_user_standing(session, record.user_id).epoch
+            standing = find_user_standing(session, record.user_id)
         if row is None:
             return None
-        return Current(row.live and row.epoch >= epoch, row.generation, row.rotated_at)
+        live = row.live and row.epoch >= standing.epoch
+        blocked = standing.action_at(now_ms()) == "block"
+        return Current(live, row.generation, row.rotated_at, blocked)

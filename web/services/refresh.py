@@ -60,7 +60,8 @@ class RefreshService:
         """Rotate the refresh token; repeats inside the grace get the same successor.
 
         Raises `Unauthenticated`: ``token_invalid``, ``session_revoked``, or
-        ``refresh_reused``, which also revokes the session (RFC 9700 4.14.2).
+        ``refresh_reused``, which also revokes the session (RFC 9700 4.14.2);
+        `Forbidden`: ``user_banned``, ``high_risk_user``.
         """
         grant = self._tokens.read_refresh(refresh_token)
         entry = self._entry(grant, caller)
@@ -136,6 +137,8 @@ class RefreshService:
             raise Unauthenticated("a hash refutes it")
         if rotation.outcome == "banned":
             raise Forbidden(reason="user_banned")
+        if rotation.outcome == "blocked":
+            raise Forbidden(reason="high_risk_user")
         raise Unauthenticated(reason="session_revoked")
 
     def _end_everywhere(self, entry: LoginEntry) -> None:

@@ -122,6 +122,7 @@ def login(call: Call, body: LoginBody) -> LoginAnswer:
             "token_invalid",
             "token_expired",
             "session_revoked",
+            "high_risk_user",
             "user_banned",
             "refresh_reused",
             "unavailable",

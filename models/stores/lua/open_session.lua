@@ -1,3 +1,4 @@
+-- WITH clock
 -- Open a session: its fast copy, the sealed WeChat key, the journal entry and the
 -- record that repeats of the same code are answered from, all or nothing.
 -- KEYS  [1] code  [2] session  [3] sessions of the user  [4] sealed WeChat key
@@ -18,13 +19,19 @@
 --             line break and the cached profile if there is one, or a faster caller's
 --   'ask'     the standings are not complete: SQL must be asked first
 --   'banned'  the user is shut out; nothing was opened
+--   'blocked' the rules or a person block the user at present; nothing was opened
 --   'alias'   detail is the user that this user id stands for; nothing was opened
 local found = redis.call('GET', KEYS[1])
 if found and string.sub(found, 1, 1) == 'r' then return {'opened', found} end
-local standing = redis.call('HMGET', KEYS[7], 'epoch', 'banned', 'alias')
+local standing = redis.call('HMGET', KEYS[7], 'epoch', 'banned', 'alias', 'action',
+  'until')
 if ARGV[11] ~= '1' and redis.call('EXISTS', KEYS[8]) == 0 then return {'ask', ''} end
 if standing[3] then return {'alias', standing[3]} end
 if standing[2] == '1' then return {'banned', ''} end
+if standing[4] == 'block'
+  and (standing[5] == '' or redis_now() < tonumber(standing[5])) then
+  return {'blocked', ''}
+end
 local epoch = standing[1] or '0'
 local record = string.gsub(ARGV[1], '"epoch":%-1', '"epoch":' .. epoch)
 local entry = string.gsub(ARGV[10], '"epoch":%-1', '"epoch":' .. epoch)

@@ -1,3 +1,4 @@
+-- WITH clock
 -- Rotate a session's refresh token; repeats within the grace get the same successor.
 -- KEYS  [1] session  [2] login journal  [3] standing of the user
 -- ARGV  [1] presented generation  [2] grace in ms  [3] session life in ms
@@ -6,14 +7,19 @@
 -- ANSWER {outcome, generation, at, unproven}
 --   'rotated' and 'grace' carry the generation to hand out and when it was made
 --   'reused' means after the grace: the session is revoked now
---   'revoked' (also by an epoch that is over), 'banned', 'forged' for another hash
+--   'revoked' (also by an epoch that is over), 'banned', 'forged' for another hash,
+--   'blocked' while that is the user's action
 --   'unknown' (no session here) and 'behind' (an older one): SQL must decide
 --   unproven is 1 when no hash was here to compare with; it is now
 -- Time is Redis' own.
 local fields = redis.call('HMGET', KEYS[1], 'generation', 'rotated', 'revoked', 'epoch',
   'refresh')
-local standing = redis.call('HMGET', KEYS[3], 'epoch', 'banned')
+local standing = redis.call('HMGET', KEYS[3], 'epoch', 'banned', 'action', 'until')
+local now = redis_now()
 if standing[2] == '1' then return {'banned', 0, 0, 0} end
+if standing[3] == 'block' and (standing[4] == '' or now < tonumber(standing[4])) then
+  return {'blocked', 0, 0, 0}
+end
 if fields[3] then return {'revoked', 0, 0, 0} end
 if not fields[1] then return {'unknown', 0, 0, 0} end
 if tonumber(standing[1] or '0') > tonumber(fields[4] or '0') then
@@ -22,8 +28,6 @@ end
 local known = fields[5] and fields[5] ~= ''
 if known and fields[5] ~= ARGV[5] then return {'forged', 0, 0, 0} end
 local current, presented = tonumber(fields[1]), tonumber(ARGV[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if presented > current then return {'behind', 0, 0, 0} end
 local unproven = 0
 if not known then

@@ -88,6 +88,14 @@ def test_who_is_banned_is_told_so_and_keeps_the_row() -> None:
     assert row.revoked_at is None
 
 
+def test_who_is_blocked_keeps_the_row_until_the_block_ends() -> None:
+    row, blocked = new_row(), UserStanding(action="block", action_until=START + 5)
+
+    assert decide(row, blocked).outcome == "blocked"
+    assert (row.generation, row.revoked_at) == (1, None)
+    assert decide(row, blocked, now=START + 5).outcome == "rotated"
+
+
 def test_another_hash_is_refused_and_ends_nothing() -> None:
     row = new_row(refresh_hash="its own")
 
