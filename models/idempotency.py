@@ -156,6 +156,27 @@ def settle(session: Session, once: Once, mine: KeptAnswer) -> KeptAnswer:
     return mine
 
 
+def recall(session: Session, once: Once) -> KeptAnswer | None:
+    """Return the answer that the key has; None when it has none.
+
+    Raises `KeyReused` when the key was used for another body.
+    """
+    row = IdempotencyKey
+    found = session.execute(
+        select(row.body_hash, row.answer, row.reason).where(
+            *_is(once), row.expires_at > database_now_ms()
+        )
+    ).one_or_none()
+    if found is None:
+        return None
+    body_hash, answer, reason = found
+    if body_hash != once.body_hash:
+        raise KeyReused
+    if answer is None and reason is None:
+        return None
+    return KeptAnswer((answer or "").encode(), reason)
+
+
 def prune(session: Session, *, before: int, limit: int) -> int:
     """Delete up to ``limit`` keys that ended before ``before`` (epoch ms)."""
     key = tuple_(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key_hash)

@@ -154,10 +154,13 @@ _BY_STATUS: Final[dict[int, str]] = {
     415: "unsupported_media_type",
 }
 _CLIENT_ERRORS: Final = range(400, 500)
-# What an Idempotency-Key keeps: refusals that say how things are. Of these, two are
-# no answer to the request itself: log in again first, and take another key.
+# What an Idempotency-Key keeps: refusals that say how things are. Of these, three are
+# no answer to the request itself: log in again first; data that did not open, because
+# nobody may have been able to say whether its key was to blame; and take another key.
 _FINAL_STATUSES: Final = frozenset({404, 409, 422})
-_NOT_FINAL: Final = frozenset({"session_key_stale", "idempotency_key_reused"})
+_NOT_FINAL: Final = frozenset(
+    {"session_key_stale", "decrypt_failed", "idempotency_key_reused"}
+)
 DEFAULT_LANGUAGE: Final = "zh"
 LANGUAGES: Final = frozenset({"zh", "en"})
 

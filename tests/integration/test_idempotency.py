@@ -25,6 +25,7 @@ from models.errors import (
     KeyReused,
     KuaidaError,
     NotFound,
+    OpenDataRefused,
     Unavailable,
 )
 from models.idempotency import IdempotencyKey, KeptAnswer, Once
@@ -202,6 +203,7 @@ def test_a_final_refusal_is_repeated(
     "error",
     [
         Conflict(reason="session_key_stale"),
+        OpenDataRefused(),
         KuaidaError(reason="rate_limited"),
         Unavailable(),
         DatabaseUnavailable(),
@@ -216,6 +218,19 @@ def test_a_passing_refusal_leaves_the_key_free(here: Process, error: Exception) 
     assert rows(here) == 0
     assert not here.count(ONCE).replayed
     assert effects(here) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [Conflict(reason="session_key_stale"), OpenDataRefused()], ids=repr
+)
+def test_a_refusal_of_today_does_not_displace_the_answer(
+    here: Process, there: Process, error: KuaidaError
+) -> None:
+    first = here.count(ONCE)
+
+    assert there.refuse(ONCE, error) == Told(first.kept, replayed=True)
+    with pytest.raises(KeyReused):
+        there.refuse(replace(ONCE, body_hash="other"), error)
 
 
 def test_an_effect_that_rolls_back_takes_its_key_along(here: Process) -> None:

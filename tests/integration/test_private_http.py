@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tests.servers.http import Answer
     from tests.servers.stack import Stack
 
+CHECK = "/wxa/checksession"
 PLAIN = ("encrypted_data", "iv")
 
 
@@ -66,6 +68,48 @@ def test_a_stale_key_is_healed_by_a_login_and_the_same_request_works(
     assert ask(phone, "/me/decrypt", again, key).data == answer.data
     other = ask(phone, "/me/decrypt", given, key)
     assert (other.status, other.reason) == (422, "idempotency_key_reused")
+
+
+@pytest.mark.parametrize("wechat_is", ["remembered", "silent"])
+def test_data_that_did_not_open_opens_after_a_login_under_the_same_key(
+    phone: Phone, wechat_is: str
+) -> None:
+    wechat, session_key = phone.stack.wechat, base64.b64encode(bytes(16)).decode()
+    wechat.user(openid=phone.openid, session_key=session_key)
+    phone.login()
+    given = wechat.encrypt(phone.openid)
+    # The key of the data is not even the one before any more.
+    for _ in range(2):
+        phone.login()
+    if wechat_is == "remembered":
+        assert ask(phone, "/me/decrypt", {"encrypted_data": "", "iv": ""}).status == 422
+    else:
+        wechat.fault(CHECK, "error", errcode=48001)
+    wechat.login_elsewhere(phone.openid)
+    key = fresh_key()
+
+    refused = ask(phone, "/me/decrypt", given, key)
+
+    wechat.heal()
+    assert (refused.status, refused.reason) == (422, "decrypt_failed")
+    wechat.user(openid=phone.openid, session_key=session_key)
+    phone.login()
+    answer = ask(phone, "/me/decrypt", given, key)
+    assert (answer.status, answer.data["nickName"]) == (200, "微信用户")
+    assert "Idempotent-Replayed" not in answer.headers
+
+
+def test_a_kept_answer_outlives_the_key_of_its_data(phone: Phone) -> None:
+    given, key = phone.stack.wechat.encrypt(phone.openid), fresh_key()
+    first = ask(phone, "/me/decrypt", given, key)
+    for _ in range(2):
+        phone.login()
+    assert ask(phone, "/me/decrypt", given).reason == "decrypt_failed"
+
+    again = ask(phone, "/me/decrypt", given, key)
+
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert again.data == first.data
 
 
 def test_whatever_is_wrong_with_data_is_one_answer(phone: Phone) -> None:

@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from config.metrics import IDEMPOTENT
 from config.patience import unhurried
-from models.errors import KeyReused, KuaidaError, Unavailable
-from models.idempotency import KeptAnswer, Replayed, encode_answer, settle
+from models.errors import (
+    Conflict,
+    KeyReused,
+    KuaidaError,
+    OpenDataRefused,
+    Unavailable,
+)
+from models.idempotency import KeptAnswer, Replayed, encode_answer, recall, settle
 from models.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -20,6 +26,10 @@ if TYPE_CHECKING:
     from config.clock import Deadline
     from models.database import Database
     from models.idempotency import Once
+
+# Refusals for what is so now and was not when the request was answered: the user's key
+# at WeChat is another one today. The answer that was given then stands.
+OF_TODAY = (Conflict, OpenDataRefused)
 
 
 class Told(NamedTuple):
@@ -68,13 +78,20 @@ class AnswerBook:
         except Replayed as replay:
             return Told(replay.kept, replayed=True)
         except KuaidaError as error:
-            if not self._keeps(error.reason):
+            if self._keeps(error.reason):
+                return self._settled(once, KeptAnswer(reason=error.reason))
+            earlier = self._earlier(once) if isinstance(error, OF_TODAY) else None
+            if earlier is None:
                 raise
-            return self._settled(once, KeptAnswer(reason=error.reason))
+            return Told(earlier, replayed=True)
         if once.kept is not None:
             # These very bytes are committed; a repetition gets them too.
             return Told(once.kept, replayed=False)
         return self._settled(once, KeptAnswer(encode_answer(data)))
+
+    def _earlier(self, once: Once) -> KeptAnswer | None:
+        with self._database.read() as session:
+            return recall(session, once)
 
     def _settled(self, once: Once, mine: KeptAnswer) -> Told:
         """Keep an answer that came after the commit; the first one stands."""

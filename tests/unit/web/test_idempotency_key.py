@@ -114,7 +114,6 @@ def test_only_refusals_that_say_how_things_are_are_kept() -> None:
         "state_forbids",
         "cursor_expired",
         "out_of_stock",
-        "decrypt_failed",
         "watermark_mismatch",
         "signature_mismatch",
     }
