@@ -155,7 +155,7 @@ class WeChatKeyStore:
         )
 
     def drop(self, user_id: str, seen: HeldKey) -> bool:
-        """Forget both keys; False when a newer login came."""
+        """Forget both keys; False when a newer login came: its key stays."""
         return bool(
             self._redis.run(REPLACE_KEY, self._places(user_id), [seen.tag, b""])
         )

@@ -317,6 +317,17 @@ def test_a_reset_whose_answer_is_lost_leaves_no_key_to_open_with(
     assert house.show(me, data)["nickName"] == "微信用户"
 
 
+def test_a_login_during_a_reset_does_not_keep_the_old_key(house: PrivateHouse) -> None:
+    me, store = known(house), house.stores.wechat_keys
+    held = store.load(me.app_id, me.user_id).current
+    assert held is not None
+    house.join(OPENID)
+
+    assert not store.drop(me.user_id, held)
+
+    assert keys(house, me) == [held_by_wechat(house)]
+
+
 def test_a_reset_that_wechat_refuses_changes_nothing(
     house: PrivateHouse, resets: KeyResetService
 ) -> None:
