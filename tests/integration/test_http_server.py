@@ -255,6 +255,15 @@ def test_an_offer_to_upgrade_is_ignored(server: Server) -> None:
     assert phone.ended()
 
 
+def test_a_body_beside_an_offer_to_upgrade_is_read(server: Server) -> None:
+    offer = (b"Connection: Upgrade", b"Upgrade: h2c", b"Content-Length: 4")
+    phone = server.phone().send(post(b"/echo", *offer, body=b"ab"))
+    sleep(0.02)
+
+    assert phone.send(b"cd").answer().echo["body"] == "abcd"
+    assert phone.ended()
+
+
 @pytest.mark.parametrize(
     "data",
     [b"", b"GET /ec", b"GET /echo HTTP/1.1\r\nHost: x\r\nA: "],

@@ -15,6 +15,7 @@ _VERSIONS: Final = frozenset({"1.0", "1.1"})
 # A body in chunks of one byte costs six bytes a byte. What costs more, by extensions
 # of chunks or endless trailers, is sent to keep us busy.
 _FRAMING_PER_BYTE: Final = 8
+_OFFER: Final = frozenset({b"upgrade", b"connection"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,15 @@ class RequestParser:
         last = self.requests[-1] if self.requests else None
         waits_for_head = last is None or not last.headed
         received = last.received if last else 0
+        self._parse(data)
+        if waits_for_head and (not self.requests or not self.requests[-1].headed):
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head:
+                raise Refused("head too large")
+        if last and not waits_for_head and not last.complete:
+            self._bound_framing(last, len(data) - (last.received - received))
+
+    def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserInvalidMethodError as error:
@@ -74,14 +84,9 @@ class RequestParser:
             raise _cause_of(error) from error
         except httptools.HttpParserError as error:
             raise Refused(type(error).__name__) from error
-        except httptools.HttpParserUpgrade as error:
-            self._stay(error)
-        if waits_for_head and (not self.requests or not self.requests[-1].headed):
-            self._head_bytes += len(data)
-            if self._head_bytes > self._limits.head:
-                raise Refused("head too large")
-        if last and not waits_for_head and not last.complete:
-            self._bound_framing(last, len(data) - (last.received - received))
+        except httptools.HttpParserUpgrade as offer:
+            # It names how many bytes it has taken: the head ends there.
+            self._stay(offer, data[offer.args[0] :])
 
     def _bound_framing(self, request: Incoming, more: int) -> None:
         request.framing += more
@@ -89,14 +94,22 @@ class RequestParser:
         if request.framing > fair:
             raise Refused("more framing than body")
 
-    def _stay(self, upgrade: Exception) -> None:
+    def _stay(self, offer: Exception, rest: bytes) -> None:
         """Ignore an offer to change the protocol (RFC 9110 7.8); no tunnels."""
-        request = self.requests[-1]
+        request = self.requests.pop()
         if request.method == "CONNECT":
-            raise Refused("no tunnel") from upgrade
-        # The parser reads nothing after it: answer this request and part.
-        request.complete = True
-        request.keeps_alive = False
+            raise Refused("no tunnel") from offer
+        # The parser would skip the body. Another one reads the same head without the
+        # offer, and nothing after this request: a proxy may take that for a tunnel.
+        start = b"%b %b HTTP/%b" % (
+            request.method.encode(),
+            request.target,
+            request.version.encode(),
+        )
+        kept = [b"%b: %b" % pair for pair in request.fields if pair[0] not in _OFFER]
+        head = b"\r\n".join([start, *kept, b"connection: close", b"", b""])
+        self._parser = httptools.HttpRequestParser(self)
+        self._parse(head + rest)
 
     def on_message_begin(self) -> None:
         """Start the next request."""

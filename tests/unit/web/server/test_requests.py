@@ -272,6 +272,54 @@ def test_an_offer_to_upgrade_is_ignored() -> None:
     assert not request.keeps_alive
 
 
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAM\r\n"
+FRAMED = {
+    "length": (b"Content-Length: 5\r\n", b"hello"),
+    "chunks": (b"Transfer-Encoding: chunked\r\n", b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize(("framing", "body"), FRAMED.values(), ids=FRAMED)
+@pytest.mark.parametrize("offer_first", [True, False])
+def test_a_body_beside_an_offer_to_upgrade_is_read_as_it_is_framed(
+    framing: bytes, body: bytes, *, offer_first: bool
+) -> None:
+    fields = H2C + framing if offer_first else framing + H2C
+    data = b"POST /a?b HTTP/1.1\r\n" + HOST + fields + b"\r\n" + body
+
+    for cut in range(len(data)):
+        (request,) = parse(data, [cut])
+        assert (request.complete, bytes(request.body)) == (True, b"hello")
+        assert (request.method, request.target) == ("POST", b"/a?b")
+        assert not request.keeps_alive
+        assert "HTTP_UPGRADE" not in new_environ({}, request)
+    (request,) = parse(data[:-1])
+    assert not request.complete
+
+
+SMUGGLED = {
+    "after the body": b"Content-Length: 5\r\n\r\nhello",
+    "after no body": b"\r\n",
+    "two lengths": b"Content-Length: 5\r\nContent-Length: 0\r\n\r\nhello",
+    "length and chunks": b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"0\r\n\r\n",
+    "kept alive": b"Connection: keep-alive\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("head", SMUGGLED.values(), ids=SMUGGLED)
+def test_nothing_comes_in_behind_an_offer_to_upgrade(head: bytes) -> None:
+    data = b"POST /a HTTP/1.1\r\n" + HOST + H2C + head
+
+    with pytest.raises(Refused):
+        parse(data + get(b"/hidden"))
+
+
+def test_a_tunnel_is_refused_with_an_offer_too() -> None:
+    with pytest.raises(Refused):
+        parse(b"CONNECT x:1 HTTP/1.1\r\n" + HOST + H2C + b"\r\n")
+
+
 @pytest.mark.parametrize(
     ("version", "fields", "keeps"),
     [
