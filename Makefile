@@ -29,7 +29,7 @@ doctor: ## say in plain words what is wrong with settings, stores and WeChat
 
 test: ## run every test tier with real Redis, MariaDB, nginx (SKIP_EXTERNAL=1 without)
 	@$(ENVIRONMENT) $(DEV_LOCK)
-	@if [ "$$SKIP_EXTERNAL" != 1 ]; then $(PYTHON) -m config.dev.apt redis-server mariadbd faketime promtool nginx; fi
+	@if [ "$$SKIP_EXTERNAL" != 1 ]; then $(PYTHON) -m config.dev.apt redis-server mariadbd faketime promtool nginx curl; fi
 	@exec $(BIN)/python -m pytest -p config.dev.tiers -n 2 --dist loadgroup $(PYTEST_ARGS)
 
 lint: ## ruff, format, types, layers

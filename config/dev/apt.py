@@ -2,7 +2,7 @@
 
 `python3 -m config.dev.apt NAME…` installs the named programs' packages if a program
 is missing. Used by `make test` and `make drill` (Redis, MariaDB, faketime, promtool,
-nginx) and by `make bench` (wrk).
+nginx, curl) and by `make bench` (wrk).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ PACKAGES = {
     "faketime": "faketime",
     "promtool": "prometheus",
     "nginx": "nginx-light",
+    "curl": "curl",
     "wrk": "wrk",
 }
 SERVER_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
 import threading
 import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.integration.raw_http import PATIENCE_S, Phone
+from config.dev.apt import find_program
+from tests.integration.raw_http import PATIENCE_S, Answer, Phone
 from tests.servers.certificates import HOST
+from tests.servers.process import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +62,14 @@ class TlsPhone(Phone):
         return self
 
 
+def find_curl() -> str:
+    """Return the path of curl, our client of HTTP/2; raises `ServerError`."""
+    if found := find_program("curl"):
+        return found
+    msg = "no curl: apt install curl"
+    raise ServerError(msg)
+
+
 @dataclass
 class Front:
     """An nginx and its clients."""
@@ -69,6 +80,25 @@ class Front:
         """Connect and shake hands; raises ssl.SSLError when refused."""
         chosen = context or trusting(self.nginx.root)
         return TlsPhone(self.nginx.tls_port, chosen)
+
+    def http2(self, path: str, *options: str, said: bytes = b"") -> Answer:
+        """Ask once over HTTP/2; ``said`` is what ``--data-binary @-`` sends."""
+        port = self.nginx.tls_port
+        done = subprocess.run(
+            [
+                *(find_curl(), "--silent", "--http2", "--max-time", str(PATIENCE_S)),
+                *("--cacert", str(self.nginx.root)),
+                *("--resolve", f"{HOST}:{port}:127.0.0.1"),
+                *("--write-out", "\n%{http_code} %{http_version}"),
+                *(f"https://{HOST}:{port}{path}", *options),
+            ],
+            input=said,
+            capture_output=True,
+            check=True,
+        )
+        body, _, line = done.stdout.rpartition(b"\n")
+        status, version = line.decode().split()
+        return Answer(int(status), {"version": version}, body)
 
 
 @contextmanager

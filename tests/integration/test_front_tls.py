@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from config.clock import sleep
-from tests.integration.front_house import FIELD, Front, anything_goes, only, trusting
-from tests.integration.raw_http import Phone, Server, serving
+from tests.integration.front_house import (
+    FIELD,
+    Front,
+    anything_goes,
+    find_curl,
+    only,
+    trusting,
+)
+from tests.integration.raw_http import PATIENCE_S, Phone, Server, serving
 from tests.servers.certificates import HOST
 from tests.servers.fixtures import require
 from tests.servers.nginx_server import NginxServer, find_nginx
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.integration.front_house import TlsPhone
+    from tests.integration.raw_http import Answer
 
 V1_1, V1_2, V1_3 = (
     ssl.TLSVersion.TLSv1_1,
@@ -134,15 +142,58 @@ def test_connections_to_us_are_used_again(front: Front, phone: TlsPhone) -> None
     assert echo["SERVER_PROTOCOL"] == "HTTP/1.1"
 
 
-def test_a_body_arrives_whole_and_declared(phone: TlsPhone) -> None:
+def test_a_body_in_pieces_arrives_whole(phone: TlsPhone) -> None:
     head = b"POST /echo HTTP/1.1\r\n" + FIELD + b"Transfer-Encoding: chunked\r\n\r\n"
     for piece in (head, b"2\r\nab\r\n", b"1\r\nc\r\n0\r\n\r\n"):
         phone.send(piece)
         sleep(0.02)
 
     echo = phone.answer().echo
-    # Slow pieces were gathered before we saw the first.
-    assert (echo["body"], echo["CONTENT_LENGTH"]) == ("abc", "3")
+    assert (echo["body"], echo["HTTP_TRANSFER_ENCODING"]) == ("abc", "chunked")
+
+
+def drip(phone: TlsPhone, begin: bytes, drop: bytes) -> Answer:
+    """Send a body that does not end until there is an answer."""
+    phone.send(begin)
+    phone.socket.settimeout(0.1)
+    for _ in range(PATIENCE_S * 10):
+        phone.send(drop)
+        with suppress(TimeoutError):
+            return phone.answer()
+    pytest.fail("nobody has had enough")
+
+
+JSON = b"Content-Type: application/json\r\n"
+FRAMED = {
+    "declared": (b"Content-Length: 900\r\n\r\n", b" "),
+    "chunked": (b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+}
+
+
+@pytest.mark.parametrize(("framing", "drop"), FRAMED.values(), ids=FRAMED)
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [(b"/strict", (408, b"too slow")), (b"/ignore", (200, b"ignored"))],
+    ids=["the deadline", "an early answer"],
+)
+def test_drops_buy_a_body_no_more_time(
+    phone: TlsPhone, framing: bytes, drop: bytes, path: bytes, told: tuple[int, bytes]
+) -> None:
+    head = b"POST " + path + b" HTTP/1.1\r\n" + FIELD + JSON + framing
+
+    answer = drip(phone, head, drop)
+
+    assert (answer.status, answer.body) == told
+
+
+def test_bare_line_feeds_are_written_anew_before_we_see_them(phone: TlsPhone) -> None:
+    head = b"POST /echo HTTP/1.1\n" + FIELD.replace(b"\r", b"") + b"A: b\n"
+
+    phone.send(head + b"Content-Length: 2\n\n\n\n")
+
+    # Our own server refuses a head with bare ones, so this one had none.
+    echo = phone.answer().echo
+    assert (echo["HTTP_A"], echo["HTTP_HOST"], echo["body"]) == ("b", HOST, "\n\n")
 
 
 AMBIGUOUS = {
@@ -156,8 +207,8 @@ AMBIGUOUS = {
     + FIELD
     + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     "control byte": b"GET /echo HTTP/1.1\r\n" + FIELD + b"A: \x00\r\n\r\n",
-    "large field": b"GET /echo HTTP/1.1\r\n" + FIELD + b"A: " + b"b" * 5000,
-    "long line": b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n" + FIELD + b"\r\n",
+    "large field": b"GET /echo HTTP/1.1\r\n" + FIELD + b"A: " + b"b" * 40_000,
+    "long line": b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\n" + FIELD + b"\r\n",
     "no HTTP": b"\x16\x03\x01\x02\r\n\r\n",
 }
 
@@ -190,6 +241,34 @@ def test_a_large_body_is_refused_in_our_words(phone: TlsPhone, data: bytes) -> N
     assert answer.status == 413
     assert_own(answer.echo, "body_too_large")
     assert answer.fields["strict-transport-security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize("length", ["Content-Length: 70000", "Content-Length:"])
+def test_a_large_body_over_http_2_is_refused_in_our_words(
+    front: Front, length: str
+) -> None:
+    require(find_curl)
+    sends = ("--data-binary", "@-", "--header", length)
+
+    answer = front.http2("/echo", *sends, said=b" " * 70_000)
+
+    assert (answer.status, answer.fields["version"]) == (413, "2")
+    assert_own(answer.echo, "body_too_large")
+
+
+@pytest.mark.parametrize("size", [5000, 9000, 30_000])
+@pytest.mark.parametrize("place", ["line", "field"])
+def test_a_long_line_or_field_over_http_2_is_answered(
+    front: Front, place: str, size: int
+) -> None:
+    require(find_curl)
+    long = "a" * size
+    path, fields = (f"/{long}", ()) if place == "line" else ("/", ("-H", f"A: {long}"))
+
+    answer = front.http2(path, *fields)
+
+    # Refused by our own server, in its words.
+    assert (answer.status, answer.body) == (400, b"validation_failed")
 
 
 def assert_own(envelope: dict[str, Any], reason: str) -> None:
@@ -253,21 +332,20 @@ def test_plain_http_at_the_tls_port_is_told(front: Front) -> None:
 
 
 def test_silent_clients_are_closed_while_others_are_served(front: Front) -> None:
-    head = b"POST /echo HTTP/1.1\r\n" + FIELD
-    slow = [
-        front.phone().send(said)
-        for said in (
-            b"",
-            head,
-            head + b"Content-Length: 5\r\n\r\na",
-            head + b"Transfer-Encoding: chunked\r\n\r\n1\r\n",
-        )
-    ]
+    head = b"POST /strict HTTP/1.1\r\n" + FIELD + JSON
+    silent = [front.phone().send(said) for said in (b"", head)]
+    halves = (
+        b"Content-Length: 5\r\n\r\na",
+        b"Transfer-Encoding: chunked\r\n\r\n1\r\n",
+    )
+    half = [front.phone().send(head + said) for said in halves]
     other = front.phone()
     assert other.ask("/ignore").answer().status == 200
     other.socket.close()
 
-    for phone in slow:
+    for phone in half:
+        assert phone.answer().status == 408
+    for phone in silent + half:
         # Longer than the longest of nginx's patiences.
         phone.socket.settimeout(40)
         assert phone.ended()
