@@ -62,10 +62,10 @@ def test_what_is_paid_for_is_bound_however_impatient_the_client_is(
 ) -> None:
     me = private.join(OPENID)
     code = private.phone_code(OPENID, NUMBER)
-    fault = {"path": CALL, "mode": "delay", "delay_ms": 400}
+    fault = {"path": CALL, "mode": "delay", "delay_ms": 1200}
     private.wechat.control("POST", "/_sim/faults", fault)
 
-    with under(Deadline.after_ms(350)), suppress(DatabaseUnavailable):
+    with under(Deadline.after_ms(1000)), suppress(DatabaseUnavailable):
         private.bind(me, code)
 
     assert private.ledger() == [("charged", True)]
