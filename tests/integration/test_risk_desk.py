@@ -9,7 +9,7 @@ import pytest
 
 from models.audit import AuditEntry
 from models.behaviour_figures import Subject
-from models.errors import Limited, NotFound
+from models.errors import InvalidInput, Limited, NotFound
 from models.stores.admission import Caller, FailedExchange
 from models.timeline import read_timeline
 from tests.integration.risk_house import ADDRESS, RiskHouse, metronome
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from config.settings import Settings
+    from models.standings import Action
 
 Open = Any
 
@@ -157,6 +158,21 @@ def test_a_device_is_watched_by_choice(house: RiskHouse, desk: RiskDesk) -> None
 
     desk.clear("phone", "returned")
     assert not desk.explain("phone").watched
+
+
+@pytest.mark.parametrize("action", ["verify", "block"])
+def test_a_device_is_given_no_action_that_does_nothing(
+    house: RiskHouse, desk: RiskDesk, action: Action
+) -> None:
+    house.user("ann", device="phone")
+
+    with pytest.raises(InvalidInput) as refused:
+        desk.override("phone", Choice(action, 3600, "a thief's"))
+
+    (fault,) = refused.value.faults
+    assert (fault.field, fault.reason) == ("action", "not_for_devices")
+    assert "allow or slow" in fault.msg
+    assert (acts(house), house.marks(Subject("device", "phone"))) == ([], {})
 
 
 def test_a_stranger_is_not_found(house: RiskHouse, desk: RiskDesk) -> None:

@@ -7,11 +7,11 @@ Redis knows and say so. Acts are written down in the commit that has their effec
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from models.audit import record_act
 from models.base import database_now
-from models.errors import NotFound, RedisUnavailable
+from models.errors import FieldFault, InvalidInput, NotFound, RedisUnavailable
 from models.risk_actions import clear_user, settle_user
 from models.risk_facts import decide_on, find_subject, read_facts
 from models.risk_marks import clear_marks, write_override
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MS_PER_S = 1000
 MOST_REFUSED = 100
+# A device is a client's word: it is on the watch list (slow) or not.
+DEVICE_ACTIONS: Final = ("allow", "slow")
 
 
 class Choice(NamedTuple):
@@ -77,10 +79,15 @@ class RiskDesk:
     def override(
         self, name: str, choice: Choice, once: Once | None = None
     ) -> RiskChanged:
-        """Put an action over whatever the rules find, for a time; audited."""
+        """Put an action over whatever the rules find, for a time; audited.
+
+        Raises `NotFound`, and `InvalidInput` for an action that a device cannot have.
+        """
 
         def act(work: UnitOfWork) -> RiskChanged:
             subject, app_id = _subject(work, name)
+            if subject.kind == "device" and choice.action not in DEVICE_ACTIONS:
+                raise _no_action_of_a_device(choice.action)
             now = database_now(work.session)
             times = now, now + choice.seconds * MS_PER_S
             words = f"{choice.action} for {choice.seconds} s: {choice.reason}"
@@ -146,6 +153,12 @@ class RiskDesk:
             else:
                 life_ms = changed.action_until - database_now(session)
                 stores.behaviour.watch({changed.id: life_ms})
+
+
+def _no_action_of_a_device(action: Action) -> InvalidInput:
+    words = f"a device can only be given {' or '.join(DEVICE_ACTIONS)}"
+    fault = FieldFault("action", "not_for_devices", words)
+    return InvalidInput(f"{action} for a device", faults=(fault,))
 
 
 def _subject(work: UnitOfWork, name: str) -> tuple[Subject, str]:

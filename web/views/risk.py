@@ -74,7 +74,8 @@ def clear_risk(call: Call, body: ClearBody, name: str) -> RiskChanged:
     "/risk/<name>/override",
     Spec(
         summary="Choose an action over the rules",
-        description="A device is put on the watch list by any action but allow.",
+        description="A device is put on the watch list by slow and taken off it by "
+        "allow; other actions of a device are refused (400).",
         body=OverrideBody,
         answer=RiskChanged,
         auth=Auth.ADMIN,
