@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Evidence = dict[str, float]
-SubjectKind = Literal["user", "device"]
+# An address has limits only: no figures and no marks.
+SubjectKind = Literal["user", "device", "ip"]
 
 
 class Subject(NamedTuple):
-    """Whose behaviour it is: a user's or a device's, by its id."""
+    """Whose behaviour it is: a user's, a device's or an address's, by its id."""
 
     kind: SubjectKind
     id: str

@@ -78,6 +78,12 @@ def read_facts(session: Session, name: str, policy: RiskSettings) -> RiskFacts |
     )
 
 
+def limited_facts(session: Session, subject: Subject) -> RiskFacts:
+    """Return the facts of whom SQL does not know and the limits alone have met."""
+    now = database_now(session)
+    return RiskFacts(subject, "", now, NOBODY_SPECIAL, [], Decision(), [], [])
+
+
 def decide_on(session: Session, subject: Subject, policy: RiskSettings) -> Decision:
     """Return what the subject's live marks amount to now."""
     now = database_now(session)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from config.metrics import LOCK_OUTS, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
 from models.quota import Quota
-from models.stores.keys import REFUSED_LIFE_S, REFUSED_MOST
+from models.stores.keys import FAILING_MOST, LOCK_OUT, REFUSED_LIFE_S, REFUSED_MOST
 from models.stores.scripts import load_script
 from models.stores.steps import NO_STEP, FigureArguments, Step
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 ADMIT_REQUEST = load_script("admit_request")
 ADMIT_LOGIN = load_script("admit_login")
 RECORD_FAILURE = load_script("record_failure")
-LOCK_OUT = "login.failures"
 TALLY = (REFUSED_LIFE_S * 1000, REFUSED_MOST)
 
 SessionState = Literal["live", "doubtful", "banned", "revoked", "unknown", ""]
@@ -195,11 +194,12 @@ class AdmissionStore:
             RECORD_FAILURE,
             [
                 *(code_key, keys.failures(*subject), keys.locked(*subject)),
-                failure.spent_key,
+                *(failure.spent_key, keys.failing),
             ],
             [
                 *(failure.mark, failure.record, failure.life_ms),
                 *(rule.count if counts else 0, rule.lock_s * 1000, failure.spent_ms),
+                *("\n".join(subject), FAILING_MOST),
             ],
         )
         if locked:

@@ -63,7 +63,11 @@ class BehaviourStore:
 
     def is_watched(self, device_id: str) -> bool:
         """Whether the device is on the watch list."""
-        return bool(self._redis.execute("EXISTS", self._keys.watched(device_id)))
+        return self.watched_ms(device_id) > 0
+
+    def watched_ms(self, device_id: str) -> int:
+        """Return how long the device stays on the watch list, 0 when it is not."""
+        return max(0, int(self._redis.execute("PTTL", self._keys.watched(device_id))))
 
 
 def _subject(name: str) -> Subject:

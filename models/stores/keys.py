@@ -17,6 +17,7 @@ KEY_FAMILIES = (
     KeyFamily("bucket:{rule}:{id}", "until full again", "a full bucket says nothing"),
     KeyFamily("failures:{ip}:{device}", "LOGIN_FAILURES", "failed logins, fading"),
     KeyFamily("locked:{ip}:{device}", "LOGIN_FAILURES", "locked out until it ends"),
+    KeyFamily("failing", "LOGIN_FAILURES", "where logins failed, for who asks"),
     KeyFamily("refused", "REFUSED_LIFE_S", "whom the limits refused, counted"),
     KeyFamily("figures:{kind}:{id}", "3 times RISK_WINDOW_S", "then all has faded"),
     KeyFamily("busy", "3 times RISK_WINDOW_S", "who is worth a look by the rules"),
@@ -60,6 +61,10 @@ FORCED_COUNT_S = 2 * 24 * 3600
 # Of today's flood, not of yesterday's; about 100 bytes for each of the refused.
 REFUSED_LIFE_S = 3600
 REFUSED_MOST = 1000
+# As many places; what falls out is still locked, but not found by its name alone.
+FAILING_MOST = 1000
+# The rule of lock-outs, beside those of the buckets.
+LOCK_OUT = "login.failures"
 
 
 class Keys:
@@ -71,6 +76,7 @@ class Keys:
         self.events = f"{prefix}:events"
         self.shut_paths = f"{prefix}:wxshut"
         self.refused = f"{prefix}:refused"
+        self.failing = f"{prefix}:failing"
         self.busy = f"{prefix}:busy"
         self.standings = f"{prefix}:standings"
         self.standings_loading = f"{prefix}:standings-loading"
@@ -161,6 +167,10 @@ class Keys:
 
 
 def parts_of_bucket(key: str) -> tuple[str, str]:
-    """Return rule and subject of the bucket that `Keys.bucket` has named ``key``."""
-    rule, _, subject = key.partition(":bucket:")[2].partition(":")
+    """Return rule and subject of the bucket, or of the lock, that ``key`` names."""
+    before, _, named = key.partition(":bucket:")
+    before_lock, _, place = key.partition(":locked:")
+    if len(before_lock) < len(before):
+        return LOCK_OUT, place
+    rule, _, subject = named.partition(":")
     return rule, subject

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.limit_settings import CLASSES
+from config.limit_settings import CLASSES, Rule
 from models.stores.keys import parts_of_bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from config.limit_settings import LimitSettings, Rule
+    from config.limit_settings import LimitSettings
     from models.behaviour_figures import Subject
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
@@ -60,10 +60,16 @@ class LimitLevels:
         self._keys = keys
         self._limits = limits
 
-    def list_levels(self, subject: Subject) -> list[BucketLevel]:
-        """Return the own buckets of a user or device, untouched ones as full."""
+    def list_levels(
+        self, subject: Subject, shares: Mapping[str, float]
+    ) -> list[BucketLevel]:
+        """Return the subject's own buckets as they are in force, untouched ones full.
+
+        ``shares`` are what is left of some, by rule, to who is slowed or watched.
+        """
         names = [f"{limit_class}.{subject.kind}" for limit_class in CLASSES]
-        rules = {n: self._limits.rules[n] for n in names if n in self._limits.rules}
+        known = {n: self._limits.rules[n] for n in names if n in self._limits.rules}
+        rules = {name: _shrunk(rule, shares.get(name)) for name, rule in known.items()}
         if not rules:
             return []
         keys = [self._keys.bucket(name, subject.id) for name in rules]
@@ -72,6 +78,12 @@ class LimitLevels:
             BucketLevel(name, rule.burst, rule.refill_per_s, _level(raw, rule, time))
             for (name, rule), raw in zip(rules.items(), stored, strict=True)
         ]
+
+    def list_failing(self, name: str) -> list[Place]:
+        """Return where logins failed lately, of this device or from this address."""
+        told = self._redis.execute("ZRANGE", self._keys.failing, 0, -1)
+        pairs = [member.decode().partition("\n")[::2] for member in told]
+        return [(ip, device) for ip, device in pairs if name in (ip, device)]
 
     def list_lock_outs(self, places: Sequence[Place]) -> list[LockOut]:
         """Return what is counted against these pairs of address and device."""
@@ -114,6 +126,13 @@ class LimitLevels:
         rule, (count, at) = self._limits.login_failures, _pair(raw)
         faded = (_now(time) - at) / 1000 * rule.count / rule.lock_s
         return round(max(0.0, count - max(0.0, faded)), 3)
+
+
+def _shrunk(rule: Rule, share: float | None) -> Rule:
+    """Return what `buckets.lua` makes of a bucket that has only a share."""
+    if share is None:
+        return rule
+    return Rule(max(1, int(rule.burst * share)), rule.refill_per_s * share)
 
 
 def _level(raw: bytes | None, rule: Rule, time: list[bytes]) -> float:

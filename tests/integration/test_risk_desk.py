@@ -11,6 +11,7 @@ from models.audit import AuditEntry
 from models.behaviour_figures import Subject
 from models.errors import InvalidInput, Limited, NotFound
 from models.stores.admission import Caller, FailedExchange
+from models.support_codes import support_code_of
 from models.timeline import read_timeline
 from tests.integration.risk_house import ADDRESS, RiskHouse, metronome
 from web.services.risk import Choice, RiskDesk
@@ -30,7 +31,8 @@ def house(
 ) -> Iterator[RiskHouse]:
     settings = make_settings(
         DATABASE_URL=database_url, REDIS_URL=redis_url, BROKER_URL=redis_url,
-        RISK_USERS_PER_DEVICE="2/60", RATE_LIMITS='{"read.user": "10/0.001"}',
+        RISK_USERS_PER_DEVICE="2/60",
+        RATE_LIMITS='{"read.user": "10/0.001", "write.ip": "5/0.001"}',
     )  # fmt: skip
     opened = RiskHouse.open(settings)
     yield opened
@@ -58,7 +60,9 @@ def acts(house: RiskHouse) -> list[tuple[str, str, str | None]]:
 
 def test_a_bot_is_explained(house: RiskHouse, desk: RiskDesk) -> None:
     user_id = make_bot(house)
-    house.house.stores.admission.admit_request("read", Caller("10.0.0.1", user=user_id))
+    caller = Caller("10.0.0.1", user=user_id)
+    for _ in range(9):
+        house.house.stores.admission.admit_request("read", caller)
 
     told = desk.explain(user_id)
 
@@ -75,9 +79,11 @@ def test_a_bot_is_explained(house: RiskHouse, desk: RiskDesk) -> None:
     assert told.behaviour is not None
     assert told.behaviour.requests == 1000
     assert [(b.rule, b.burst, b.level) for b in told.buckets] == [
-        ("read.user", 10, pytest.approx(9, abs=0.1)),
-        ("write.user", 120, 120),
+        # Slowed down: a quarter of each is left.
+        ("read.user", 2, pytest.approx(1, abs=0.1)),
+        ("write.user", 30, 30),
     ]
+    assert told.action_until == told.decided_until
     assert told.linked == ["phone"]
     assert told.away == []
 
@@ -112,6 +118,54 @@ def test_lock_outs_are_told_and_lifted(house: RiskHouse, desk: RiskDesk) -> None
     assert desk.explain("phone").lock_outs == []
 
 
+@pytest.mark.parametrize("name", ["lost", "198.51.100.7"])
+def test_who_only_ever_failed_is_found_and_let_go(
+    house: RiskHouse, desk: RiskDesk, name: str
+) -> None:
+    caller, admission = (
+        Caller("198.51.100.7", device="lost"),
+        house.house.stores.admission,
+    )
+    failure = FailedExchange(mark="f", record=b"r", life_ms=0, counts=True)
+    for _ in range(5):
+        admission.record_failure(caller, "code", failure)
+    with pytest.raises(Limited):
+        admission.admit_login(caller, "code", mark="f", flight_ms=1000)
+    (refused,) = desk.limits().refused
+    assert (refused.rule, refused.count) == ("login.failures", 1)
+    assert refused.subject == "198.51.100.7:lost"
+
+    told = desk.explain(name)
+    (lock,) = told.lock_outs
+    assert (lock.ip, lock.device_id) == ("198.51.100.7", "lost")
+    assert (told.kind, told.action) == ("device" if name == "lost" else "ip", "allow")
+
+    assert desk.clear(name, "a shop's phone").cleared == 0
+    admission.admit_login(caller, "code-2", mark="f", flight_ms=1000)
+    assert desk.explain(name).lock_outs == []
+    assert acts(house) == [("risk.clear", name, "a shop's phone")]
+
+
+def test_an_address_is_told_its_buckets(house: RiskHouse, desk: RiskDesk) -> None:
+    house.house.stores.admission.admit_request("write", Caller("198.51.100.7"))
+
+    levels = {one.rule: one.level for one in desk.explain("198.51.100.7").buckets}
+
+    assert levels["write.ip"] == pytest.approx(4, abs=0.1)
+    assert levels["read.ip"] == 1200
+
+
+def test_a_user_is_found_by_openid_and_support_code(
+    house: RiskHouse, desk: RiskDesk
+) -> None:
+    user_id = house.login("1" * 26, "phone")
+
+    for name in ("o-" + "1" * 26, support_code_of(user_id)):
+        assert desk.explain(name).id == user_id
+        assert desk.override(name, Choice("slow", 60, "x")).id == user_id
+        assert desk.clear(name, "x").id == user_id
+
+
 def test_cleared_marks_count_no_more_at_once(house: RiskHouse, desk: RiskDesk) -> None:
     user_id = make_bot(house, misses=900)
     assert house.standing(user_id).action == "verify"
@@ -144,7 +198,10 @@ def test_an_override_holds_and_is_written_down(
     house.run()
     assert house.standing(user_id).action == "block"
     assert acts(house) == [("risk.override", user_id, "block for 3600 s: stolen cards")]
-    assert desk.override(user_id, Choice("allow", 60, "a mistake")).action == "allow"
+    freed = desk.override(user_id, Choice("allow", 60, "a mistake"))
+    assert freed.action == "allow"
+    told = desk.explain(user_id)
+    assert freed.action_until == told.action_until == told.decided_until is not None
     assert len(desk.explain(user_id).marks) == 1
 
 
@@ -152,7 +209,10 @@ def test_a_device_is_watched_by_choice(house: RiskHouse, desk: RiskDesk) -> None
     house.user("ann", device="phone")
 
     desk.override("phone", Choice("slow", 3600, "rented out"))
-    assert desk.explain("phone").watched
+    told = desk.explain("phone")
+    assert told.watched
+    assert told.action_until == pytest.approx(told.decided_until, abs=2000)
+    assert [(b.rule, b.burst) for b in told.buckets] == [("login.device", 30)]
     house.run()
     assert house.house.stores.behaviour.is_watched("phone")
 

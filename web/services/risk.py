@@ -7,22 +7,31 @@ Redis knows and say so. Acts are written down in the commit that has their effec
 from __future__ import annotations
 
 from contextlib import suppress
+from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from models.audit import record_act
 from models.base import database_now
+from models.behaviour_figures import Subject
 from models.errors import FieldFault, InvalidInput, NotFound, RedisUnavailable
+from models.login_places import list_places
 from models.risk_actions import clear_user, settle_user
-from models.risk_facts import decide_on, find_subject, read_facts
+from models.risk_facts import (
+    MOST_PLACES,
+    decide_on,
+    find_subject,
+    limited_facts,
+    read_facts,
+)
 from models.risk_marks import clear_marks, write_override
 from models.risk_overrides import Override
 from models.standings import find_user_standing
+from web.services.account_finder import AccountFinder
 from web.services.risk_explained import explain
 from web.services.risk_shapes import LimitRule, LimitsView, RiskChanged
 
 if TYPE_CHECKING:
     from config.settings import Settings
-    from models.behaviour_figures import Subject
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
     from models.risk_facts import RiskFacts
@@ -51,17 +60,28 @@ class RiskDesk:
         self._settings = settings
         self._stores = stores
         self._database = database
+        self._finder = AccountFinder(settings, stores, database)
 
     def explain(self, name: str) -> RiskView:
-        """Return everything about a user or device; `NotFound` for a stranger."""
-        facts = self._facts(name)
+        """Return everything about a user, device or address.
+
+        Raises `NotFound` for whom neither SQL nor the limits know, `RedisUnavailable`
+        when SQL does not and Redis cannot be asked.
+        """
+        facts = self._facts(self._named(name))
         return explain(facts, self._stores, self._settings.risk)
 
     def clear(self, name: str, reason: str, once: Once | None = None) -> RiskChanged:
-        """Void all marks of a user or device, and its lock-outs; audited."""
+        """Void all marks of a user or device, and its lock-outs; audited.
+
+        Also the lock-outs of an address, and of a device that never got in. Raises
+        what `explain` raises.
+        """
+        name = self._named(name)
 
         def act(work: UnitOfWork) -> RiskChanged:
-            subject, _ = _subject(work, name)
+            found = find_subject(work.session, name)
+            subject = found[0] if found else self._limited(name)
             now = database_now(work.session)
             record_act(work.session, "risk.clear", subject.id, detail=reason)
             if subject.kind == "user":
@@ -73,16 +93,24 @@ class RiskDesk:
         changed = self._database.transact(act, once)
         self._follow(changed)
         with suppress(RedisUnavailable):
-            self._stores.limit_levels.lift_lock_outs(self._facts(name).places)
+            self._lift(Subject(changed.kind, changed.id))
         return changed
+
+    def _lift(self, subject: Subject) -> None:
+        with self._database.read() as session:
+            places = list_places(session, subject, MOST_PLACES)
+        levels = self._stores.limit_levels
+        levels.lift_lock_outs([*places, *levels.list_failing(subject.id)])
 
     def override(
         self, name: str, choice: Choice, once: Once | None = None
     ) -> RiskChanged:
         """Put an action over whatever the rules find, for a time; audited.
 
-        Raises `NotFound`, and `InvalidInput` for an action that a device cannot have.
+        Raises `NotFound`, also for whom the limits alone know, and `InvalidInput` for
+        an action that a device cannot have.
         """
+        name = self._named(name)
 
         def act(work: UnitOfWork) -> RiskChanged:
             subject, app_id = _subject(work, name)
@@ -128,14 +156,38 @@ class RiskDesk:
         with self._database.read() as session:
             facts = read_facts(session, name, self._settings.risk)
             session.expunge_all()
-        if facts is None:
+        if facts is not None:
+            return facts
+        subject = self._limited(name)
+        with self._database.read() as session:
+            return limited_facts(session, subject)
+
+    def _named(self, name: str) -> str:
+        """Return the id that is meant: a user's for its openid or support code."""
+        with self._database.read() as session:
+            known = find_subject(session, name) is not None
+        if not known:
+            with suppress(NotFound, RedisUnavailable):
+                return self._finder.find(name).user_id
+        return name
+
+    def _limited(self, name: str) -> Subject:
+        """Return the address, or the device that the limits count something against."""
+        if _is_address(name):
+            return Subject("ip", name)
+        subject = Subject("device", name)
+        levels = self._stores.limit_levels
+        touched = any(one.level < one.burst for one in levels.list_levels(subject, {}))
+        if not touched and not levels.list_lock_outs(levels.list_failing(name)):
             raise NotFound
-        return facts
+        return subject
 
     def _changed(self, work: UnitOfWork, subject: Subject, cleared: int) -> RiskChanged:
         if subject.kind == "user":
             standing = find_user_standing(work.session, subject.id)
-            action, until = standing.action, standing.action_until
+            decision = decide_on(work.session, subject, self._settings.risk)
+            action = standing.action_at(database_now(work.session))
+            until = decision.until if action == "allow" else standing.action_until
         else:
             decision = decide_on(work.session, subject, self._settings.risk)
             action, until = decision.action, decision.until
@@ -159,6 +211,12 @@ def _no_action_of_a_device(action: Action) -> InvalidInput:
     words = f"a device can only be given {' or '.join(DEVICE_ACTIONS)}"
     fault = FieldFault("action", "not_for_devices", words)
     return InvalidInput(f"{action} for a device", faults=(fault,))
+
+
+def _is_address(name: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_network(name))
+    return False
 
 
 def _subject(work: UnitOfWork, name: str) -> tuple[Subject, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from config.limit_settings import CLASSES
 from models.errors import RedisUnavailable
 from models.risk_marks import weighed
 from models.risk_policy import weight
@@ -27,7 +28,7 @@ def explain(facts: RiskFacts, stores: Stores, policy: RiskSettings) -> RiskView:
         kind=facts.subject.kind,
         app_id=facts.app_id,
         action=standing.action_at(facts.now),
-        action_until=standing.action_until,
+        action_until=_until(facts),
         banned=standing.banned,
         watched=False,
         decided=decision.action,
@@ -45,20 +46,46 @@ def explain(facts: RiskFacts, stores: Stores, policy: RiskSettings) -> RiskView:
         away=[],
     )
     try:
-        _add_from_redis(view, facts, stores)
+        _add_from_redis(view, facts, stores, policy)
     except RedisUnavailable:
         view.away.append("redis")
     return view
 
 
-def _add_from_redis(view: RiskView, facts: RiskFacts, stores: Stores) -> None:
+def _add_from_redis(
+    view: RiskView, facts: RiskFacts, stores: Stores, policy: RiskSettings
+) -> None:
     (seen,) = stores.behaviour.find([facts.subject])
     view.behaviour = _figures(seen)
-    view.buckets = stores.limit_levels.list_levels(facts.subject)
-    view.lock_outs = stores.limit_levels.list_lock_outs(facts.places)
     if facts.subject.kind == "device":
-        view.watched = stores.behaviour.is_watched(facts.subject.id)
+        left_ms = stores.behaviour.watched_ms(facts.subject.id)
+        view.watched = left_ms > 0
         view.action = "slow" if view.watched else "allow"
+        if view.watched:
+            view.action_until = facts.now + left_ms
+    levels = stores.limit_levels
+    view.buckets = levels.list_levels(facts.subject, _shares(view, policy))
+    failing = levels.list_failing(facts.subject.id)
+    view.lock_outs = levels.list_lock_outs(
+        list(dict.fromkeys([*facts.places, *failing]))
+    )
+
+
+def _until(facts: RiskFacts) -> int | None:
+    """Return when the action ends; a choice to allow is not in the standing."""
+    action, decision = facts.standing.action_at(facts.now), facts.decision
+    if action == "allow":
+        return decision.until if decision.action == "allow" else None
+    return facts.standing.action_until
+
+
+def _shares(view: RiskView, policy: RiskSettings) -> dict[str, float]:
+    """Return what admission leaves of which bucket."""
+    if view.watched:
+        return {"login.device": policy.watched_share}
+    if view.kind == "user" and view.action == "slow":
+        return {f"{limit_class}.user": policy.slow_share for limit_class in CLASSES}
+    return {}
 
 
 def _mark(mark: RiskMark, facts: RiskFacts, policy: RiskSettings) -> MarkView:

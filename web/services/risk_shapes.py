@@ -39,7 +39,7 @@ class BehaviourFigures(msgspec.Struct):
 
 
 class RiskView(msgspec.Struct):
-    """How we stand to a user or a device, and why.
+    """How we stand to a user or a device, and why; of an address, what limits it.
 
     ``action`` is what admission does now, ``decided`` what the marks amount to; the
     two differ until the next run of the rules. ``linked`` are the devices of a user,
@@ -47,7 +47,7 @@ class RiskView(msgspec.Struct):
     """
 
     id: str
-    kind: Literal["user", "device"]
+    kind: Literal["user", "device", "ip"]
     app_id: str
     action: Action
     action_until: int | None
@@ -72,7 +72,7 @@ class RiskChanged(msgspec.Struct):
     """What an act left behind; ``cleared`` marks count no more."""
 
     id: str
-    kind: Literal["user", "device"]
+    kind: Literal["user", "device", "ip"]
     action: Action
     action_until: int | None
     cleared: int

@@ -37,9 +37,9 @@ class OverrideBody(msgspec.Struct, forbid_unknown_fields=True):
     "/risk/<name>",
     Spec(
         summary="See why the rules treat somebody as they do",
-        description="The id of a user or of a device. Marks with their evidence, what "
-        "they weigh now, buckets, lock-outs and figures; `away` names a store that did "
-        "not answer.",
+        description="A user (by id, openid or support code), a device, or an address: "
+        "marks with their evidence, what they weigh now, buckets as they are in force, "
+        "lock-outs and figures; `away` names a store that did not answer.",
         answer=RiskView,
         auth=Auth.ADMIN,
         limit=Limit.NONE,
@@ -55,8 +55,8 @@ def read_risk(call: Call, name: str) -> RiskView:
     "/risk/<name>/clear",
     Spec(
         summary="Void the marks of a user or device",
-        description="Lock-outs of the places it logged in from are lifted too. What "
-        "goes on is found again: override to prevent that.",
+        description="Lock-outs are lifted too, also those of an address or of a device "
+        "that never got in. What goes on is found again: override to prevent that.",
         body=ClearBody,
         answer=RiskChanged,
         auth=Auth.ADMIN,

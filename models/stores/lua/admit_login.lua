@@ -17,7 +17,11 @@ local dry = ARGV[4] == '1'
 local refused, retry, burst, remaining, reset = 0, 0, -1, 0, 0
 if ARGV[1] == '1' then
   retry = math.max(0, redis.call('PTTL', KEYS[1]))
-  if retry > 0 then refused = -1 end
+  if retry > 0 then
+    refused = -1
+    count_refusal({tally = KEYS[4], tally_ms = ARGV[5], tally_most = tonumber(ARGV[6])},
+      KEYS[1])
+  end
 end
 if refused == 0 then
   local watched = redis.call('EXISTS', KEYS[3]) == 1

@@ -2,11 +2,13 @@
 -- Leave a failed exchange for the callers that joined it, and count it.
 -- KEYS  [1] code  [2] failures, stored as "count:milliseconds"
 --       [3] lock of address and device  [4] note that the code may be used up
+--       [5] who failed lately (sorted set)
 -- ARGV  [1] flight mark of this caller  [2] record  [3] life of the record in ms
 --       (0 = leave nothing: whoever joined tries by itself)
 --       [4] failures that lock (0 = do not count)  [5] life of the lock in ms
 --       [6] life of the note in ms (0 = do not note): then WeChat may have used the code
 --       up without our hearing of it, and its refusal of it counts for nothing
+--       [7] name of address and device  [8] names that are kept at most
 -- ANSWER 1 when this failure locks, else 0
 -- The count fades evenly, all of it within the life of a lock. It locks when less than
 -- one failure has faded since the first; the lock ends by itself, then it begins anew.
@@ -26,6 +28,10 @@ if stored then
   local before, at = string.match(stored, '([^:]+):([^:]+)')
   count = math.max(0, tonumber(before) - math.max(0, now - tonumber(at)) * fades)
 end
+redis.call('ZADD', KEYS[5], now, ARGV[7])
+redis.call('PEXPIRE', KEYS[5], lock_ms)
+local beyond = redis.call('ZCARD', KEYS[5]) - tonumber(ARGV[8])
+if beyond > 0 then redis.call('ZREMRANGEBYRANK', KEYS[5], 0, beyond - 1) end
 count = count + 1
 if count > allowed - 1 then
   redis.call('SET', KEYS[3], '1', 'PX', lock_ms)
