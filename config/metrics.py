@@ -215,8 +215,8 @@ DATABASE_CONNECTIONS_LOST: Final = Counter(
 DATABASE_CUT: Final = Counter(
     "kuaida_database_cut",
     "Waits for SQL that were cut: by the caller's deadline before a statement (late), "
-    "within one (statement), for a lock or a connection (lock, pool), or by our own "
-    "limit of a statement (limit).",
+    "within one (statement), for a lock or a connection (lock, pool), by our own "
+    "limit of a statement (limit), or because the server said nothing (silent).",
     ("stage",),
 )
 
@@ -352,7 +352,7 @@ for _queue in Queue:
     WORKER_REPLACED.labels(_queue.value)
 for _process in (*READERS, "relay", "beat"):
     FROZEN_REPLACED.labels(_process)
-for _stage in ("late", "statement", "lock", "pool", "limit"):
+for _stage in ("late", "statement", "lock", "pool", "limit", "silent"):
     DATABASE_CUT.labels(_stage)
 NOTIFICATIONS.labels("unknown", "timeout")
 for _outcome in ("refused", "failed"):

@@ -47,7 +47,15 @@ class DatabaseSettings(SettingGroup):
         5,
         alias="DATABASE_READ_TIMEOUT_S",
         ge=1,
-        description="Seconds to wait for a reply; the driver waits for ever unasked.",
+        description="Seconds to wait for a reply, less when the request has less; the "
+        "driver waits for ever unasked.",
+    )
+    commit_least_s: float = Field(
+        2.0,
+        alias="DATABASE_COMMIT_LEAST_S",
+        gt=0,
+        description="Seconds a COMMIT is waited for at least, DATABASE_READ_TIMEOUT_S "
+        "at most: cutting one leaves unknown whether it was done.",
     )
     recycle_s: int = Field(
         280,

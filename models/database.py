@@ -19,6 +19,7 @@ from config.metrics import DATABASE_CUT
 from models.engine import create_database_engine, error_code
 from models.errors import DatabaseUnavailable, DeadlinePassed
 from models.idempotency import Later, Once, act_once
+from models.mysql_connection import was_silent
 from models.operation_work import NewOperation, start_operation
 from models.outbox import NewWork, WorkContext, add_event, add_work
 from models.sql_limits import CUT_CODES, is_over
@@ -132,12 +133,14 @@ class Database:
 
         Raises `DatabaseUnavailable` when the database does not answer in time, and
         `DeadlinePassed` when the running request or task has less time than that:
-        before the commit, so nothing is half done. The connection stays usable.
+        before the commit, so nothing is half done. A connection on which the server
+        said nothing is given up, any other stays usable. Only a silence in the commit
+        leaves unknown whether it was done.
         """
         with _translated(), Session(self._writer, expire_on_commit=False) as session:
             work = UnitOfWork(session, context)
             yield work
-            session.commit()
+            _commit(session)
             announced = take_announced(session)
         if work.wakes_relay:
             self._listener.wake_relay()
@@ -200,6 +203,17 @@ def open_database(settings: Settings, listener: Listener | None = None) -> Datab
     return Database(engine, Nobody() if listener is None else listener)
 
 
+def _commit(session: Session) -> None:
+    session.flush()
+    try:
+        session.commit()
+    except OperationalError as error:
+        if was_silent(error.orig):
+            # Not `DeadlinePassed`, which says that it was rolled back.
+            raise DatabaseUnavailable("silence in the commit") from error
+        raise
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
@@ -209,15 +223,21 @@ def _translated() -> Iterator[None]:
     except OperationalError as error:
         if error_code(error) in ROW_REFUSED:
             raise
-        if _was_cut(error):
-            raise _too_late("statement", "a statement took too long") from error
-        if _waited_for_lock(error):
-            raise _too_late("lock", "a lock was not free in time") from error
-        raise DatabaseUnavailable(f"database error {error_code(error)}") from error
+        raise _unavailable(error) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("database connection lost") from error
         raise
+
+
+def _unavailable(error: OperationalError) -> DatabaseUnavailable:
+    if _was_cut(error):
+        return _too_late("statement", "a statement took too long")
+    if _waited_for_lock(error):
+        return _too_late("lock", "a lock was not free in time")
+    if was_silent(error.orig):
+        return _too_late("silent", "the server said nothing in time")
+    return DatabaseUnavailable(f"database error {error_code(error)}")
 
 
 def _was_cut(error: OperationalError) -> bool:
@@ -231,7 +251,8 @@ def _waited_for_lock(error: OperationalError) -> bool:
 def _too_late(stage: str, words: str) -> DatabaseUnavailable:
     """Return the error of a wait that ended: the caller's time, or a limit of ours."""
     if is_over():
-        DATABASE_CUT.labels(stage).inc()
+        if stage != "silent":  # Counted where it happens, pings and commits too.
+            DATABASE_CUT.labels(stage).inc()
         return DeadlinePassed(words)
     if stage == "statement":
         DATABASE_CUT.labels("limit").inc()

@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from config.clock import monotonic, sleep
 from config.logging import get_logger
-from config.metrics import DATABASE_CONNECTIONS_LOST
+from config.metrics import DATABASE_CONNECTIONS_LOST, DATABASE_CUT
+from models.mysql_connection import PatientConnection, connect, was_silent
 from models.sql_limits import (
     PatientPool,
     limit_in_process,
@@ -19,6 +20,9 @@ from models.sql_limits import (
 )
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from sqlalchemy.engine import ExceptionContext
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.exc import DBAPIError
 
@@ -100,7 +104,6 @@ def _mysql_engine(settings: DatabaseSettings) -> Engine:
         pool_pre_ping=True,
         connect_args={
             "charset": "utf8mb4",
-            "connect_timeout": settings.connect_timeout_s,
             "read_timeout": settings.read_timeout_s,
             "write_timeout": settings.read_timeout_s,
         },
@@ -116,7 +119,27 @@ def _mysql_engine(settings: DatabaseSettings) -> Engine:
         cursor.close()
 
     limit_on_server(engine, settings.statement_timeout_s)
+    _bear_silence(engine, settings)
     return engine
+
+
+def _bear_silence(engine: Engine, settings: DatabaseSettings) -> None:
+    """Let no caller wait for a server that says nothing longer than it has time."""
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(
+        _dialect: object, _entry: object, _: object, parameters: dict[str, Any]
+    ) -> PatientConnection:
+        patience = {"connect_timeout": time_left(settings.connect_timeout_s)}
+        return connect(parameters | patience, settings.commit_least_s)
+
+    @event.listens_for(engine, "handle_error")
+    def _count(context: ExceptionContext) -> None:
+        if was_silent(context.original_exception):
+            DATABASE_CUT.labels("silent").inc()
+            # The patience of one is no verdict on connections it did not use. A ping
+            # that is not answered is: the pool then replaces them all.
+            context.invalidate_pool_on_disconnect = False
 
 
 def _sqlite_engine(settings: DatabaseSettings) -> Engine:

@@ -78,9 +78,11 @@ def test_only_the_publisher_sends_celery_messages() -> None:
 
 
 def test_only_the_unit_of_work_commits() -> None:
+    # The driver's connection hands on what the unit of work has decided.
+    allowed = {"models/database.py", "models/mysql_connection.py"}
     found = offences(ours(), ".commit", ".begin")
 
-    outside = [x for x in found if not x.startswith("models/database.py:")]
+    outside = [x for x in found if x.split(":")[0] not in allowed]
     assert [x for x in outside if "/migrations/" not in x] == []
 
 

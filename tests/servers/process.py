@@ -134,6 +134,8 @@ class LocalProcess:
     def freeze(self) -> None:
         """Stop the child in its tracks: it accepts and never answers."""
         self.signal(signal.SIGSTOP)
+        # Its threads stop one by one; until the last has, some are still answering.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let a frozen child go on."""
