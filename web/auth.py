@@ -36,8 +36,10 @@ MAX_TOKEN_LENGTH: Final = 2048
 MS_PER_S: Final = 1000
 _PART: Final = r"[A-Za-z0-9_-]+"
 _TOKEN: Final = re.compile(rf"{_PART}\.{_PART}\.{_PART}\Z")
-_BEARER: Final = re.compile(rf"[Bb]earer ({_PART}\.{_PART}\.{_PART})\Z")
-_ADMIN: Final = re.compile(r"[Bb]earer ([\x21-\x7e]+)\Z")
+# The name of a scheme is case-insensitive (RFC 9110 11.1); nothing else is.
+_SCHEME: Final = r"(?ai:bearer)"
+_BEARER: Final = re.compile(rf"{_SCHEME} ({_PART}\.{_PART}\.{_PART})\Z")
+_ADMIN: Final = re.compile(rf"{_SCHEME} ([\x21-\x7e]+)\Z")
 
 
 class TokenCheck:

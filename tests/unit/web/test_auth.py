@@ -58,7 +58,7 @@ def answer(client: FlaskClient, header: str) -> tuple[int, Any]:
     return told.status_code, told.get_json()
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
 def test_lets_our_own_token_in(
     client: FlaskClient, settings: Settings, scheme: str
 ) -> None:
