@@ -20,6 +20,7 @@ _UNKNOWN: Final = re.compile(r"unknown field `(.*)`", re.DOTALL)
 _MISSING: Final = re.compile(r"missing required field `(.*?)`")
 _AT: Final = re.compile(r" - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
 _OUT_OF_RANGE: Final = re.compile(r"(length|[<>]=|\bmultiple)")
+_WHOLE: Final = re.compile(r"-?[0-9]+")
 _SHOWN_NAME: Final = 64  # characters of a client's own field name we repeat
 
 
@@ -50,7 +51,8 @@ def check_form(value: Mapping[str, Any], forms: Sequence[Sequence[str]]) -> None
 def read_query(kind: type[StructT] | None, query: str) -> StructT | None:
     """Return the query string as ``kind``; None stands for a route without one.
 
-    Unknown, repeated and undecodable parameters raise `InvalidInput`.
+    Unknown, repeated and undecodable parameters raise `InvalidInput`, and so do
+    numbers that are not spelled as whole ones, such as ``1.0``.
     """
     if not query and kind is None:
         return None
@@ -59,10 +61,14 @@ def read_query(kind: type[StructT] | None, query: str) -> StructT | None:
         faults = tuple(_fault(name, "unknown_field", "unknown") for name in value)
         raise InvalidInput("unknown query parameter", faults=faults)
     try:
-        return msgspec.convert(value, kind, strict=False)
+        found = msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError as error:
         invalid = _invalid(kind, value, error, strict=False)
         raise InvalidInput(str(error), faults=invalid.faults) from error
+    faults = tuple(_all_faults(kind, value, strict=False))
+    if faults:
+        raise InvalidInput("not a whole number", faults=faults)
+    return found
 
 
 def _single_values(query: str) -> dict[str, str]:
@@ -110,9 +116,13 @@ def _all_faults(
                 faults.append(_fault(name, "missing", "required"))
             continue
         try:
-            msgspec.convert(value[name], field.type, strict=strict)
+            told = msgspec.convert(value[name], field.type, strict=strict)
         except msgspec.ValidationError as error:
             faults.append(_told(str(error), name))
+        else:
+            if type(told) is int and not _WHOLE.fullmatch(str(value[name])):
+                # Where not strict, msgspec reads "1.0" and "1e1" as well.
+                faults.append(_fault(name, "wrong_type", "Expected a whole number"))
     unknown = [name for name in value if name not in fields]
     faults.extend(_fault(name, "unknown_field", "unknown field") for name in unknown)
     return faults
