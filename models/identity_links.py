@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
 from models.account_links import UserAlias, add_alias, link_accounts
 from models.identities import Identity
-from models.security_events import record_security_event
+from models.security_events import Whereabouts, record_security_event
 from models.users import User
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -25,11 +26,17 @@ if TYPE_CHECKING:
 ACCOUNTS_OF_ONE = 20
 
 Account = tuple[str, str]
+NO_REQUESTS: Mapping[str, str | None] = MappingProxyType({})
 
 
-def link_by_unionid(session: Session, written: Sequence[IdentityRow]) -> None:
+def link_by_unionid(
+    session: Session,
+    written: Sequence[IdentityRow],
+    requests: Mapping[str, str | None] = NO_REQUESTS,
+) -> None:
     """Link the users of ``written`` with others of the same unionid, each pair once.
 
+    ``requests`` has the request id of each user's login, where a task asks.
     Both sides' rows are locked, so that of two who come at once the later one sees
     the other; a deadlock has the whole transaction run again.
     """
@@ -47,7 +54,8 @@ def link_by_unionid(session: Session, written: Sequence[IdentityRow]) -> None:
         accounts.setdefault(unionid_hash, []).append((user_id, app_id))
     for row in written:
         for other in accounts.get(row.unionid_hash, [])[:ACCOUNTS_OF_ONE]:
-            _link(session, (row.user_id, row.app_id), other)
+            where = Whereabouts(request_id=requests.get(row.user_id))
+            _link(session, (row.user_id, row.app_id), other, where)
 
 
 def keep_aliases(session: Session, written: Sequence[IdentityRow]) -> None:
@@ -82,8 +90,8 @@ def link_strays(session: Session, written: Sequence[IdentityRow]) -> None:
         link_accounts(session, alias_id, user_id, "guest")
 
 
-def _link(session: Session, one: Account, other: Account) -> None:
+def _link(session: Session, one: Account, other: Account, where: Whereabouts) -> None:
     if one[0] == other[0] or not link_accounts(session, one[0], other[0], "unionid"):
         return
     for account, twin in ((one, other), (other, one)):
-        record_security_event(session, "unionid_linked", account, detail=twin[0])
+        record_security_event(session, "unionid_linked", account, where, detail=twin[0])

@@ -89,7 +89,8 @@ def record_logins(
         _write_users(session, fresh)
         written = write_identities(session, fresh, open_identities)
         keep_aliases(session, written)
-        link_by_unionid(session, written)
+        asked = {entry.user_id: entry.request_id for entry in reversed(fresh)}
+        link_by_unionid(session, written, asked)
         link_strays(session, written)
         added = write_devices(session, fresh)
     _write_lost_users(session, entries)
@@ -194,7 +195,7 @@ def _tell_devices(session: SqlSession, added: Sequence[LoginEntry]) -> None:
             session,
             "new_device",
             (entry.user_id, entry.app_id),
-            Whereabouts(entry.session_id, entry.device.id, entry.ip),
+            Whereabouts(entry.session_id, entry.device.id, entry.ip, entry.request_id),
             detail=entry.device.model or "",
         )
 

@@ -73,11 +73,15 @@ class SecurityEvent(Base):
 
 
 class Whereabouts(NamedTuple):
-    """Where a security event came from, as far as known."""
+    """Where a security event came from, as far as known.
+
+    ``request_id`` is for what is told by a task: the request that it goes back to.
+    """
 
     session_id: str | None = None
     device_id: str | None = None
     ip: str | None = None
+    request_id: str | None = None
 
 
 NOWHERE = Whereabouts()
@@ -102,10 +106,12 @@ def record_security_event(
             user_id=user_id,
             app_id=app_id,
             kind=kind,
-            request_id=bound_id("request_id"),
+            session_id=whereabouts.session_id,
+            device_id=whereabouts.device_id,
+            ip=whereabouts.ip,
+            request_id=whereabouts.request_id or bound_id("request_id"),
             at=database_now(session),
             detail=detail[:DETAIL_LENGTH] or None,
-            **whereabouts._asdict(),
         )
     )
 

@@ -104,6 +104,23 @@ def test_a_new_device_in_two_batches_at_once_is_told_once(desk: Desk) -> None:
     assert desk.counts() == {entry.user_id: 5}
 
 
+def test_the_history_names_the_login_that_it_goes_back_to(desk: Desk) -> None:
+    desk.login("o1", device=PHONE, request_id="rq_1")
+    desk.login("o1", device=PAD, request_id="rq_2")
+    desk.login("o2", request_id="rq_3")
+    enriched(desk)
+
+    found = desk.sql("SELECT kind, request_id FROM security_events ORDER BY kind")
+
+    kinds = [row["kind"] for row in found]
+    assert kinds == ["new_device", "unionid_linked", "unionid_linked"]
+    device, one, other = (row["request_id"] for row in found)
+    assert device == "rq_2"
+    # Both accounts are told the same one of the two logins that it took.
+    assert one == other
+    assert one in {"rq_1", "rq_3"}
+
+
 # Unionids
 
 
