@@ -61,7 +61,8 @@ max_requests = _http.max_requests
 max_requests_jitter = _http.max_requests // 10
 limit_request_line = 4094
 limit_request_fields = 50
-limit_request_field_size = 4096
+# A token of absurd length is answered 401 as any other bad one, by the app.
+limit_request_field_size = 16_384
 # Two names that differ in "-" and "_" only must not overwrite each other.
 header_map = "refuse"
 # Nobody but a proxy on this machine may speak for others; the app counts the hops.

@@ -19,6 +19,7 @@ from web.server.requests import RequestLimits
 from web.visit import DATA_ONLY
 
 CONF = (ROOT / "deploy/nginx/nginx.conf").read_text()
+GUNICORN = (ROOT / "config/gunicorn.py").read_text()
 BARE = re.sub(r"#.*", "", CONF)
 HTTP = HttpSettings.model_validate({})
 UNITS = {"": 1, "k": 1024, "m": 1024 * 1024, "s": 1}
@@ -51,6 +52,8 @@ def test_heads_may_be_as_large_as_ours() -> None:
 
     assert (lines, size) == ("1", "32k")
     assert RequestLimits().head == 32 * 1024
+    assert RequestLimits().field == 16 * 1024
+    assert "limit_request_field_size = 16_384" in GUNICORN
 
 
 def test_nobody_is_waited_for_longer_than_we_wait() -> None:

@@ -28,7 +28,6 @@ INVALID = Wanted(401, "token_invalid")
 MISSING = Wanted(401, "token_missing")
 EXPIRED = Wanted(401, "token_expired")
 REVOKED = Wanted(401, "session_revoked")
-TOO_LONG = Wanted(400, "validation_failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,6 @@ class Twist:
     name: str
     send: Callable[[Forge], Sent]
     wanted: Wanted = INVALID
-    # Where the server refuses before the app is asked.
-    on_wire: Wanted | None = None
 
 
 def bearer(token: str) -> Sent:

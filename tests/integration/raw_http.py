@@ -117,7 +117,7 @@ class Server:
             *("-k", "web.server.worker.LeanWorker"),
             *("--keep-alive", str(KEEPALIVE_S), "--timeout", str(WRITE_S)),
             *("--graceful-timeout", "5", "--limit-request-fields", "50"),
-            *("--limit-request-field_size", "4096", "--no-control-socket"),
+            *("--limit-request-field_size", "16384", "--no-control-socket"),
             *options,
             "tests.integration.small_wsgi:app",
         ]

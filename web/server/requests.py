@@ -24,7 +24,7 @@ class RequestLimits:
 
     line: int = 4094
     fields: int = 50
-    field: int = 4096
+    field: int = 16_384
     head: int = 32_768
 
 

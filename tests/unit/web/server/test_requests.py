@@ -155,7 +155,7 @@ REFUSED = {
     + b"Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
     "long target": get(b"/" + b"a" * 4094),
     "many fields": get(b"/", *(b"a%d: b" % n for n in range(51))),
-    "large field": get(b"/", b"a: " + b"b" * 4096),
+    "large field": get(b"/", b"a: " + b"b" * 16_384),
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc",
 }
 
