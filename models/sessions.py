@@ -23,6 +23,7 @@ from models.base import (
     database_now_ms,
     upsert,
 )
+from models.rotation_trail import TRAIL_TEXT, read_trail, write_trail
 from models.users import User
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ class Session(Base):
     epoch: Mapped[int] = mapped_column(BigInteger, server_default="0")
     # Of what only its refresh tokens hold; None where their MAC alone can tell.
     refresh_hash: Mapped[str | None] = mapped_column(String(64))
+    # What was rotated before the present one: see `models/rotation_trail.py`.
+    trail: Mapped[str | None] = mapped_column(String(TRAIL_TEXT))
 
 
 EndReason = Literal["logout", "reused", "replaced", "banned", "admin"]
@@ -77,6 +80,7 @@ class Standing(NamedTuple):
     refresh_hash: str | None
     created_at: int
     expires_at: int
+    trail: str
 
     @property
     def owner(self) -> tuple[str, str, int]:
@@ -106,9 +110,10 @@ class Rotation(NamedTuple):
 
 
 class Presented(NamedTuple):
-    """A refresh token as the stores see it; ``ends_at`` is its successor's end."""
+    """A refresh token as SQL sees it; ``ends_at`` is its successor's end."""
 
     generation: int
+    made_at: int
     refresh_hash: str
     ends_at: int
 
@@ -123,8 +128,11 @@ def decide_rotation(
 ) -> Rotation:
     """Apply the rotation rule (RFC 9700 4.14.2, with a grace) to a locked row.
 
-    A generation above the row's is one that Redis issued and SQL has not heard
-    of yet; the signature proves it ours, so it counts as current.
+    Each repeat inside its own grace gets the successor that the first use got, also
+    when that has been rotated since. A generation above the row's is one that Redis
+    issued and SQL has not heard of yet; the signature proves it ours, so it counts as
+    current. When the presented one was made stands in itself, signed: the row may not
+    know it.
     """
     barred = standing.barred_at(now)
     if barred is not None:
@@ -135,14 +143,17 @@ def decide_rotation(
     row.refresh_hash = row.refresh_hash or presented.refresh_hash
     if not hmac.compare_digest(row.refresh_hash, presented.refresh_hash):
         return Rotation("forged")
+    made = read_trail(row.trail) | {row.generation: row.rotated_at}
     if presented.generation >= row.generation:
+        made[presented.generation] = presented.made_at
+        row.trail = write_trail(made, since=now - grace_ms)
         row.generation = presented.generation + 1
         row.rotated_at = row.last_seen_at = now
         row.expires_at = max(row.expires_at, presented.ends_at)
         return Rotation("rotated", row.generation, now)
-    in_grace = now - row.rotated_at <= grace_ms
-    if presented.generation == row.generation - 1 and in_grace:
-        return Rotation("grace", row.generation, row.rotated_at)
+    successor = presented.generation + 1
+    if successor in made and now - made[successor] <= grace_ms:
+        return Rotation("grace", successor, made[successor])
     row.revoked_at, row.ended_by = now, "reused"
     return Rotation("reused")
 
@@ -163,6 +174,7 @@ def find_standing(session: SqlSession, session_id: str) -> Standing | None:
         row.refresh_hash,
         row.created_at,
         row.expires_at,
+        row.trail or "",
     )
 
 

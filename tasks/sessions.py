@@ -42,4 +42,4 @@ def mark_rotated(work: Work) -> None:
         opened_at=row.created_at,
         refresh_hash=row.refresh_hash,
     )
-    house.stores.sessions.restore(entry)
+    house.stores.sessions.restore(entry, row.trail)

@@ -13,6 +13,7 @@ import msgspec
 from config.clock import now_ms
 from config.metrics import REFRESH_PROOFS
 from models.login_entry import LoginEntry
+from models.rotation_trail import TRAIL_LENGTH
 from models.sessions import EndReason, Rotation
 from models.stores.scripts import load_script
 
@@ -151,16 +152,18 @@ class SessionStore:
                 entry.expires_at - entry.at,
                 _encoder.encode(template),
                 entry.refresh_hash or "",
+                TRAIL_LENGTH,
             ],
         )
         if unproven:
             REFRESH_PROOFS.labels("unproven").inc()
         return Rotation(outcome.decode(), int(generation), int(at))
 
-    def restore(self, entry: LoginEntry) -> bool:
+    def restore(self, entry: LoginEntry, trail: str = "") -> bool:
         """Write the copy again after Redis lost it, and journal what SQL may lack.
 
-        False when a copy stands there that is as new, or revoked.
+        ``trail`` are the rotations before, as far as known. False when a copy
+        stands there that is as new, or revoked.
         """
         written = self._redis.run(
             RESTORE_SESSION,
@@ -181,6 +184,7 @@ class SessionStore:
                 entry.refresh_hash or "",
                 entry.at if entry.opened_at is None else entry.opened_at,
                 self._longest_ms,
+                trail,
             ],
         )
         return bool(written)

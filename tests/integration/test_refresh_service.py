@@ -203,6 +203,67 @@ def test_a_rotation_that_redis_knows_needs_no_repair(house: House) -> None:
     assert house.asked_for(MARK_ROTATED) == set()
 
 
+# Repeats of a chain
+
+
+@AWAY
+def test_a_repeat_gets_its_successor_after_that_was_used(
+    house: House, *, away: bool
+) -> None:
+    first = house.tokens(house.login("u_1"))
+    second = house.refresh(first, away=away)
+    third = house.refresh(second, away=away)
+    fourth = house.refresh(third, away=away)
+
+    assert house.refresh(first, away=away) == second
+    assert house.refresh(second, away=away) == third
+    assert house.refresh(third, away=away) == fourth
+    assert house.generation(house.refresh(fourth, away=away)) == 5
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["behind", "lost"])
+def test_what_sql_rotated_is_repeated_by_a_redis_that_comes_back(
+    house: House, *, lost: bool
+) -> None:
+    grant = house.login("u_1")
+    first = house.tokens(grant)
+    second = house.refresh(first, away=True)
+    third = house.refresh(second, away=True)
+    if lost:
+        house.wipe()
+
+    # SQL decides, and a repeat does not take the copy back to what it was told.
+    fourth = house.refresh(third)
+    assert house.refresh(first) == second
+    assert house.refresh(second) == third
+    assert house.refresh(third) == fourth
+    assert house.generation(house.refresh(fourth)) == 5
+
+
+def test_a_repeat_that_sql_answers_leaves_redis_the_newest(house: House) -> None:
+    grant = house.login("u_1")
+    first = house.tokens(grant)
+    second = house.refresh(first, away=True)
+    third = house.refresh(second, away=True)
+    house.forget(grant)
+
+    assert house.refresh(first) == second
+    assert house.refresh(second) == third
+    assert house.generation(house.refresh(third)) == 4
+
+
+def test_a_session_that_a_request_restored_repeats_too(house: House) -> None:
+    grant = house.login("u_1")
+    first = house.tokens(grant)
+    second = house.refresh(first, away=True)
+    house.refresh(second, away=True)
+    house.wipe()
+
+    house.service.confirm(claims(grant, generation=2))
+
+    assert house.refresh(first) == second
+
+
 # Lives
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from config.clock import now_ms
 from config.metrics import REFRESH_PROOFS
 from models.base import new_id
+from models.rotation_trail import TRAIL_LENGTH, read_trail, write_trail
 from models.standings import UserStanding
 from models.stores.sessions import Opened
 from tests.integration.openings import (
@@ -105,7 +106,11 @@ def test_sessions_that_began_their_longest_life_ago_leave_the_list(
 )
 @given(
     steps=st.lists(
-        st.tuples(st.integers(-1, 2), st.sampled_from([0, 0, 0, 1])), max_size=8
+        st.tuples(
+            st.sampled_from([-1, 0, 0, 0, 1, 2, 3, TRAIL_LENGTH + 1, TRAIL_LENGTH + 2]),
+            st.sampled_from([0] * 7 + [1]),
+        ),
+        max_size=20,
     )
 )
 def test_rotation_in_redis_obeys_the_same_rule_as_in_sql(
@@ -113,11 +118,13 @@ def test_rotation_in_redis_obeys_the_same_rule_as_in_sql(
 ) -> None:
     name = new_id("se")
     stores.sessions.open(new(name, name))
-    current, ended = 1, False
+    # The oldest generation that was made within the grace.
+    current, ended, young = 1, False, 1
 
     for behind, late in steps:
         if late:
-            age_rotation(stores, name)
+            age_rotations(stores, name)
+            young = current + 1
         presented = max(1, current - behind)
         told = rotate(stores, presented, name)
         if ended:
@@ -127,22 +134,29 @@ def test_rotation_in_redis_obeys_the_same_rule_as_in_sql(
         elif presented == current:
             current += 1
             assert told == ("rotated", current)
-        elif presented == current - 1 and not is_late(stores, name):
-            assert told == ("grace", current)
+        elif presented + 1 >= max(young, current - TRAIL_LENGTH):
+            assert told == ("grace", presented + 1)
         else:
             assert told[0] == "reused"
             ended = True
 
 
-def age_rotation(stores: Stores, name: str) -> None:
-    """Let the last rotation lie longer back than the grace."""
-    long_ago = now_ms() - GRACE_MS - 60_000
-    stores.redis.execute("HSET", stores.keys.session(name), "rotated", long_ago)
+def age_rotations(stores: Stores, name: str) -> None:
+    """Let all rotations so far lie longer back than the grace."""
+    key, long_ago = stores.keys.session(name), now_ms() - GRACE_MS - 60_000
+    trail = stores.redis.execute("HGET", key, "trail") or b""
+    aged = write_trail(dict.fromkeys(read_trail(trail.decode()), long_ago), since=0)
+    stores.redis.execute("HSET", key, "rotated", long_ago, "trail", aged)
 
 
-def is_late(stores: Stores, name: str) -> bool:
-    rotated = stores.redis.execute("HGET", stores.keys.session(name), "rotated")
-    return now_ms() - int(rotated) > GRACE_MS + 5000
+def test_a_copy_is_restored_with_the_rotations_before(stores: Stores) -> None:
+    at = now_ms()
+    lost = entry(kind="refresh", generation=4, at=at)
+    stores.sessions.restore(lost, f"2:{at - GRACE_MS - 5000} 3:{at - 7}")
+
+    again = entry(kind="refresh", generation=2)
+    assert stores.sessions.rotate(again, grace_ms=GRACE_MS) == ("grace", 3, at - 7)
+    assert rotate(stores, 1)[0] == "reused"
 
 
 def test_rivals_that_refresh_at_once_get_one_successor(stores: Stores) -> None:
@@ -209,7 +223,7 @@ def test_ended_sessions_leave_the_list_and_admit_nobody(stores: Stores) -> None:
         stores.sessions.open(new(f"se_{n}", f"c{n}"))
     stores.sessions.revoke(USER, ["se_1"], life_ms=LIFE_MS)
     rotate(stores, 1, "se_2")
-    age_rotation(stores, "se_2")
+    age_rotations(stores, "se_2")
     assert rotate(stores, 1, "se_2")[0] == "reused"
     stores.redis.execute("DEL", stores.keys.session("se_3"))
 

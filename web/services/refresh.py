@@ -65,7 +65,7 @@ class RefreshService:
         """
         grant = self._tokens.read_refresh(refresh_token)
         entry = self._entry(grant, caller)
-        rotation = self._rotate(entry)
+        rotation = self._rotate(entry, grant.issued_at)
         if rotation.outcome not in ("rotated", "grace"):
             self._refuse(entry, rotation)
         return self._tokens.sign(
@@ -74,20 +74,24 @@ class RefreshService:
             )
         )
 
-    def _rotate(self, entry: LoginEntry) -> Rotation:
+    def _rotate(self, entry: LoginEntry, made_at: int) -> Rotation:
         try:
             rotation = self._store.rotate(entry, grace_ms=self._grace_ms)
         except RedisUnavailable:
-            return self._rotate_in_sql(entry, repairs=True)
+            return self._rotate_in_sql(entry, made_at, repairs=True)
         if rotation.outcome in ("unknown", "behind"):
-            return self._rotate_in_sql(entry, repairs=rotation.outcome == "behind")
+            behind = rotation.outcome == "behind"
+            return self._rotate_in_sql(entry, made_at, repairs=behind)
         return rotation
 
-    def _rotate_in_sql(self, entry: LoginEntry, *, repairs: bool) -> Rotation:
+    def _rotate_in_sql(
+        self, entry: LoginEntry, made_at: int, *, repairs: bool
+    ) -> Rotation:
         """Let SQL decide; ``repairs`` when Redis may hold an older copy."""
 
-        def act(work: UnitOfWork) -> Rotation:
-            rotation = self._decide(work, entry)
+        def act(work: UnitOfWork) -> tuple[Rotation, LoginEntry, str]:
+            row = self._locked(work, entry)
+            rotation = self._decide(work, row, entry, made_at)
             if rotation.outcome == "reused":
                 # The rule itself has revoked it: told in the same commit.
                 ensure_user(work.session, entry.user_id, entry.app_id, entry.at)
@@ -96,18 +100,19 @@ class RefreshService:
             elif rotation.outcome == "rotated" and repairs:
                 # The token that was just used must not be current there for ever.
                 work.enqueue(MARK_ROTATED, entry.session_id)
-            return rotation
-
-        rotation = self._database.transact(act)
-        if rotation.outcome in ("rotated", "grace"):
-            fresh = msgspec.structs.replace(
-                entry, generation=rotation.generation, at=rotation.at
+            # The copy is to be as the row is: a repeat is told an older generation.
+            present = msgspec.structs.replace(
+                entry, generation=row.generation, at=row.rotated_at
             )
+            return rotation, present, row.trail or ""
+
+        rotation, present, trail = self._database.transact(act)
+        if rotation.outcome in ("rotated", "grace"):
             with suppress(RedisUnavailable):
-                self._store.restore(fresh)
+                self._store.restore(present, trail)
         return rotation
 
-    def _decide(self, work: UnitOfWork, entry: LoginEntry) -> Rotation:
+    def _locked(self, work: UnitOfWork, entry: LoginEntry) -> rows.Session:
         row = rows.lock(work.session, entry.session_id)
         if row is None:
             SESSIONS_HEALED.inc()
@@ -115,10 +120,15 @@ class RefreshService:
             row = rows.lock(work.session, entry.session_id)
         if row is None:
             raise DatabaseUnavailable
+        return row
+
+    def _decide(
+        self, work: UnitOfWork, row: rows.Session, entry: LoginEntry, made_at: int
+    ) -> Rotation:
         if row.refresh_hash is None:
             REFRESH_PROOFS.labels("unproven").inc()
         presented = Presented(
-            entry.generation, entry.refresh_hash or "", entry.expires_at
+            entry.generation, made_at, entry.refresh_hash or "", entry.expires_at
         )
         standing = find_user_standing(work.session, entry.user_id)
         return rows.decide_rotation(

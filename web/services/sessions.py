@@ -76,17 +76,18 @@ class SessionService:
         """
         entry = self._entry_of(claims, claims.session_id)
         row, standing = self._judged(claims)
+        trail = ""
         if row is None:
             SESSIONS_HEALED.inc()
         elif row.generation >= entry.generation:
             # The token may be older than the last rotation: its generation must not
             # become current again, or a stolen refresh token would.
-            entry = _restored(entry, row)
+            entry, trail = _restored(entry, row), row.trail
         with suppress(RedisUnavailable):
             # The standing first: a session must never be there without it.
             if standing != NOBODY_SPECIAL:
                 self._standings.put(claims.user_id, standing)
-            self._store.restore(entry)
+            self._store.restore(entry, trail)
         return standing.action_at(now_ms())
 
     def recheck(self, claims: Claims) -> None:

@@ -43,6 +43,7 @@ def downgrade() -> None:
         batch_op.drop_column("phone_masked")
 
     with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.drop_column("trail")
         batch_op.drop_column("refresh_hash")
         batch_op.drop_column("epoch")
         batch_op.drop_column("ended_by")
@@ -254,6 +255,7 @@ def _grow_sessions() -> None:
         batch_op.add_column(
             sa.Column("refresh_hash", sa.String(length=64), nullable=True)
         )
+        batch_op.add_column(sa.Column("trail", sa.String(length=300), nullable=True))
 
 
 def _grow_users() -> None:

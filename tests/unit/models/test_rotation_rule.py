@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.rotation_trail import TRAIL_LENGTH, TRAIL_TEXT
 from models.sessions import Presented, Rotation, Session, decide_rotation
 from models.standings import NOBODY_SPECIAL, UserStanding
 
@@ -30,26 +31,33 @@ def new_row(generation: int = 1, rotated_at: int = START, **given_values) -> Ses
 
 
 STEPS = st.lists(
-    st.tuples(st.integers(0, 3), st.sampled_from([0, 1, 5000, GRACE_MS, GRACE_MS + 1])),
-    max_size=20,
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1, 2, 3, TRAIL_LENGTH + 1, TRAIL_LENGTH + 2]),
+        st.sampled_from([0, 1, 1, 1, 5000, GRACE_MS, GRACE_MS + 1]),
+    ),
+    max_size=30,
 )
 
 
 @given(steps=STEPS)
 def test_every_walk_obeys_the_rule(steps: list[tuple[int, int]]) -> None:
-    row, now, current, made_at, ended = new_row(), START, 1, START, False
+    row, now, current, ended = new_row(), START, 1, False
+    made = {1: START}
 
     for behind, pause in steps:
         now += pause
         presented = max(1, current - behind)
-        told = decide(row, NOBODY_SPECIAL, presented, now=now)
+        made_at = made.get(presented + 1, 0)
+        shown = Presented(presented, made[presented], "hash", 0)
+        told = decide_rotation(row, NOBODY_SPECIAL, shown, now=now, grace_ms=GRACE_MS)
         if ended:
             assert told.outcome == "revoked"
         elif presented == current:
-            current, made_at = current + 1, now
+            current += 1
+            made[current] = now
             assert told == ("rotated", current, now)
-        elif presented == current - 1 and now - made_at <= GRACE_MS:
-            assert told == ("grace", current, made_at)
+        elif presented + 1 >= current - TRAIL_LENGTH and now - made_at <= GRACE_MS:
+            assert told == ("grace", presented + 1, made_at)
         else:
             assert told.outcome == "reused"
             ended = True
@@ -63,6 +71,38 @@ def test_a_generation_ahead_of_sql_counts_as_current() -> None:
     told = decide(row, NOBODY_SPECIAL, 7, now=START + 1)
 
     assert told == ("rotated", 8, START + 1)
+
+
+def test_repeats_of_a_chain_get_what_its_first_uses_got() -> None:
+    row = new_row()
+    first = decide(row, NOBODY_SPECIAL, 1, now=START + 1)
+    second = decide(row, NOBODY_SPECIAL, 2, now=START + 9000, made_at=START + 1)
+
+    # The grace of the first ends by itself, whatever happened since.
+    in_time = decide(row, NOBODY_SPECIAL, 1, now=START + 1 + GRACE_MS)
+    assert in_time == ("grace", 2, first.at)
+    last = decide(row, NOBODY_SPECIAL, 2, now=START + 2 + GRACE_MS)
+    assert last == ("grace", 3, second.at)
+    late = decide(row, NOBODY_SPECIAL, 1, now=START + 2 + GRACE_MS)
+    assert late.outcome == "reused"
+
+
+def test_when_the_presented_token_was_made_stands_in_itself() -> None:
+    # A row that was healed: it does not know when that generation was made.
+    row = new_row(generation=3, rotated_at=START)
+    decide(row, NOBODY_SPECIAL, 3, made_at=START - GRACE_MS - 1)
+
+    assert decide(row, NOBODY_SPECIAL, 2).outcome == "reused"
+
+
+def test_the_row_remembers_few_rotations() -> None:
+    row = new_row(generation=2**53 - 100, expires_at=2**44)
+    for generation in range(row.generation, row.generation + 40):
+        decide(row, NOBODY_SPECIAL, generation, now=2**43, made_at=2**43)
+
+    assert row.trail is not None
+    assert len(row.trail.split()) == TRAIL_LENGTH
+    assert len(row.trail) <= TRAIL_TEXT
 
 
 @pytest.mark.parametrize(
@@ -127,6 +167,7 @@ def decide(
     *,
     now: int = START,
     ends_at: int = 0,
+    made_at: int = START,
 ) -> Rotation:
-    shown = Presented(generation, "hash", ends_at)
+    shown = Presented(generation, made_at, "hash", ends_at)
     return decide_rotation(row, standing, shown, now=now, grace_ms=GRACE_MS)
