@@ -336,13 +336,19 @@ def test_a_banned_user_neither_refreshes_nor_confirms(
         assert error.value.reason == "user_banned"
 
 
-def test_a_session_comes_back_to_redis_with_its_users_standing(house: House) -> None:
+@pytest.mark.parametrize("by", ["a request", "a refresh"])
+def test_a_session_comes_back_to_redis_with_its_users_standing(
+    house: House, by: str
+) -> None:
     grant = house.login("u_1")
     with house.database.unit_of_work() as work:
         set_action(work.session, "u_1", "slow")
     house.wipe()
 
-    house.service.confirm(claims(grant))
+    if by == "a request":
+        house.service.confirm(claims(grant))
+    else:
+        house.refresh(house.tokens(grant))
 
     told = house.admit(grant)
     assert (told.session, told.action) == ("live", "slow")

@@ -33,6 +33,7 @@ from web.services.tokens import Grant, TokenSigner
 if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database, UnitOfWork
+    from models.standings import UserStanding
     from models.stores.container import Stores
     from web.services.caller import Caller
     from web.services.tokens import Tokens
@@ -50,6 +51,7 @@ class RefreshService:
     def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
         self._grace_ms = settings.tokens.grace_s * MS_PER_S
         self._store = stores.sessions
+        self._standings = stores.standings
         self._database = database
         self._tokens = TokenSigner(settings)
         self._end = SessionEnd(settings, stores, database)
@@ -89,9 +91,10 @@ class RefreshService:
     ) -> Rotation:
         """Let SQL decide; ``repairs`` when Redis may hold an older copy."""
 
-        def act(work: UnitOfWork) -> tuple[Rotation, LoginEntry, str]:
+        def act(work: UnitOfWork) -> tuple[Rotation, UserStanding, LoginEntry, str]:
             row = self._locked(work, entry)
-            rotation = self._decide(work, row, entry, made_at)
+            standing = find_user_standing(work.session, entry.user_id)
+            rotation = self._decide(row, standing, entry, made_at)
             if rotation.outcome == "reused":
                 # The rule itself has revoked it: told in the same commit.
                 ensure_user(work.session, entry.user_id, entry.app_id, entry.at)
@@ -104,11 +107,13 @@ class RefreshService:
             present = msgspec.structs.replace(
                 entry, generation=row.generation, at=row.rotated_at
             )
-            return rotation, present, row.trail or ""
+            return rotation, standing, present, row.trail or ""
 
-        rotation, present, trail = self._database.transact(act)
+        rotation, standing, present, trail = self._database.transact(act)
         if rotation.outcome in ("rotated", "grace"):
             with suppress(RedisUnavailable):
+                # The standing first: a session must never be there without it.
+                self._standings.put(entry.user_id, standing)
                 self._store.restore(present, trail)
         return rotation
 
@@ -123,14 +128,17 @@ class RefreshService:
         return row
 
     def _decide(
-        self, work: UnitOfWork, row: rows.Session, entry: LoginEntry, made_at: int
+        self,
+        row: rows.Session,
+        standing: UserStanding,
+        entry: LoginEntry,
+        made_at: int,
     ) -> Rotation:
         if row.refresh_hash is None:
             REFRESH_PROOFS.labels("unproven").inc()
         presented = Presented(
             entry.generation, made_at, entry.refresh_hash or "", entry.expires_at
         )
-        standing = find_user_standing(work.session, entry.user_id)
         return rows.decide_rotation(
             row, standing, presented, now=now_ms(), grace_ms=self._grace_ms
         )
