@@ -63,6 +63,8 @@ def create_database_engine(settings: DatabaseSettings) -> Engine:
     """Return an engine for ``settings.url``: SQLite, MySQL 8 or MariaDB 10.6+."""
     pool_log = logging.getLogger(f"{PatientPool.__module__}.{PatientPool.__name__}")
     pool_log.addFilter(ONE_LINE)
+    # Its name lies in our own packages; what it tells of each connection is noise.
+    pool_log.setLevel(logging.WARNING)
     if make_url(settings.url).get_backend_name() == "sqlite":
         return _sqlite_engine(settings)
     return _mysql_engine(settings)

@@ -20,7 +20,8 @@ def test_what_one_page_does_is_heard_by_the_other(house: House) -> None:
     cursor = page_of(house, first, "")["cursor"]
 
     told = while_waiting(lambda: house.login(openid, "phone-2"), house, first, cursor)
-    assert [event["type"] for event in told["events"]] == ["login.enriched"]
+    types = [event["type"] for event in told["events"]]
+    assert types == ["login.enriched", "device.added"]
 
     token = first["access_token"]
     body = {"nickname": "小快"}

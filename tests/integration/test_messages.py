@@ -143,7 +143,11 @@ def test_twenty_at_once_under_one_key_are_one_message(messages: MessageHouse) ->
     user_id = messages.user()
 
     def accept(_: int) -> str:
-        return messages.accept(user_id, dedupe_key="race").id
+        try:
+            return messages.accept(user_id, dedupe_key="race").id
+        except Unavailable:
+            # Twenty at once on a busy machine: told to wait, as every caller may be.
+            return messages.accept(user_id, dedupe_key="race").id
 
     with ThreadPoolExecutor(20) as pool:
         names = set(pool.map(accept, range(20)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,7 +160,8 @@ def test_an_idle_worker_stops_at_once(workshop: Workshop) -> None:
 def test_a_worker_that_hears_nothing_while_work_waits_is_replaced(
     workshop: Workshop, house: Resources
 ) -> None:
-    app.control.cancel_consumer("maintenance", reply=True, timeout=5)
+    deaf = partial(app.control.cancel_consumer, "maintenance", reply=True, timeout=5)
+    wait_until(deaf, within_s=30, what="the worker listens no more")
     row_id = workshop.accept(house, 0)
 
     workshop.worker.wait(60)
