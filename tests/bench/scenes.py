@@ -27,6 +27,8 @@ LOGIN = "/api/v1/auth/login"
 CODES_PER_SECOND = 4000
 USERS_READ = 200
 SLOW_CLIENTS = 100
+# Our few users log in each second or so, which in life would be two phones at once.
+CALM = {"SESSION_KEY_CONTESTED_S": "0"}
 GRANIAN = (
     *(str(BIN / "granian"), "--interface", "wsgi", "--host", "127.0.0.1"),
     *("--port", "{port}", "--workers", "2", "--blocking-threads", "64"),
@@ -142,7 +144,7 @@ def measure_front(
     scene: Scene, folder: Path, say: Callable[[str], None]
 ) -> list[Result]:
     """Measure the public API with its consumers running."""
-    with standing(Stack(folder), "wechat", "web", "relay", "worker") as stack:
+    with standing(Stack(folder, **CALM), "wechat", "web", "relay", "worker") as stack:
         mint = Mint(stack.url("wechat"), folder)
         tokens = access_tokens(stack, mint)
         return measure_rows(stack, scene, Front(stack, mint, scene).rows(tokens), say)
@@ -184,7 +186,7 @@ def drain_into(
     if database:
         database.start()
         url = database.create("bench")
-    stack = Stack(folder, url)
+    stack = Stack(folder, url, **CALM)
     with standing(stack, "wechat", "web"):
         if database:
             stack.running["database"] = database.process
@@ -197,7 +199,7 @@ def measure_servers(
     scene: Scene, folder: Path, say: Callable[[str], None]
 ) -> list[Result]:
     """Measure the same app under gunicorn and granian in turn, slow clients too."""
-    with standing(Stack(folder), "wechat", "web", "relay", "worker") as stack:
+    with standing(Stack(folder, **CALM), "wechat", "web", "relay", "worker") as stack:
         stack.listen("granian", list(GRANIAN))
         mint = Mint(stack.url("wechat"), folder)
         tokens = access_tokens(stack, mint)
