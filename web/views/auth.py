@@ -154,5 +154,8 @@ def logout(call: Call, body: LogoutBody) -> Revoked:
 
 
 def device_of(body: DeviceBody | None) -> DeviceInfo | None:
-    """Return what was said of a device, as the journals keep it."""
-    return None if body is None else DeviceInfo(**msgspec.structs.asdict(body))
+    """Return what was said of a device, as the journals keep it: no empty words."""
+    if body is None:
+        return None
+    said = msgspec.structs.asdict(body)
+    return DeviceInfo(**{name: word for name, word in said.items() if word})
