@@ -78,7 +78,12 @@ def limit_on_server(engine: Engine, most_s: float) -> None:
     MySQL does that for SELECT only: its writes end at the lock wait and at the
     driver's read timeout.
     """
+    _limit_sessions(engine, most_s)
+    _limit_statements(engine, most_s)
+    _limit_joined_rows(engine, most_s)
 
+
+def _limit_sessions(engine: Engine, most_s: float) -> None:
     @event.listens_for(engine, "connect")
     def _limit_session(connection: Any, _: ConnectionPoolEntry) -> None:  # noqa: ANN401
         maria = "MariaDB" in connection.get_server_info()
@@ -89,6 +94,8 @@ def limit_on_server(engine: Engine, most_s: float) -> None:
             cursor.execute("SET SESSION max_execution_time=%s", (int(most_s * 1000),))
         cursor.close()
 
+
+def _limit_statements(engine: Engine, most_s: float) -> None:
     @event.listens_for(engine, "before_cursor_execute", retval=True)
     def _limit_statement(
         connection: Connection,
@@ -106,6 +113,8 @@ def limit_on_server(engine: Engine, most_s: float) -> None:
                 statement = with_limit(statement, seconds, maria=maria)
         return statement, parameters
 
+
+def _limit_joined_rows(engine: Engine, most_s: float) -> None:
     @event.listens_for(engine, "do_executemany")
     def _limit_rows(
         cursor: Any,  # noqa: ANN401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 
 from models.stores.container import open_stores
 from tasks.app import _process, configure, resources
+from tests.integration.login_house import WIDE, House, open_house
 from tests.integration.message_house import HASTE as QUICKLY
 from tests.integration.message_house import MessageHouse
 from tests.integration.private_house import ANY_LIMIT, private_house
@@ -145,3 +147,19 @@ def private(
     """Give one private house."""
     with open_private() as house:
         yield house
+
+
+@pytest.fixture
+def make_login_house(
+    make_settings: Callable[..., Settings],
+) -> Iterator[Callable[..., House]]:
+    """Open login services on the stores a test names; see `login_house`."""
+    with ExitStack() as opened:
+
+        def make(redis_url: str, database_url: str, **variables: str) -> House:
+            settings = make_settings(
+                REDIS_URL=redis_url, DATABASE_URL=database_url, **{**WIDE, **variables}
+            )
+            return opened.enter_context(closing(open_house(settings)))
+
+        yield make

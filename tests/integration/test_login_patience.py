@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,35 +10,29 @@ import pytest
 
 from models.errors import KuaidaError
 from tests.conftest import NOWHERE
-from tests.integration.login_house import WIDE, House, open_house
+from tests.integration.login_house import House
 from tests.servers.process import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from config.settings import Settings
+    from collections.abc import Callable
 
 
 @pytest.fixture(params=["Redis", "SQL alone"])
 def house(
     request: pytest.FixtureRequest,
-    make_settings: Callable[..., Settings],
+    make_login_house: Callable[..., House],
     redis_url: str,
     sqlite_url: str,
-) -> Iterator[House]:
+) -> House:
     url = redis_url if request.param == "Redis" else NOWHERE
-    settings = make_settings(REDIS_URL=url, DATABASE_URL=sqlite_url, **WIDE)
-    with closing(open_house(settings)) as opened:
-        yield opened
+    return make_login_house(url, sqlite_url)
 
 
 @pytest.fixture
 def redis_house(
-    make_settings: Callable[..., Settings], redis_url: str, sqlite_url: str
-) -> Iterator[House]:
-    settings = make_settings(REDIS_URL=redis_url, DATABASE_URL=sqlite_url, **WIDE)
-    with closing(open_house(settings)) as opened:
-        yield opened
+    make_login_house: Callable[..., House], redis_url: str, sqlite_url: str
+) -> House:
+    return make_login_house(redis_url, sqlite_url)
 
 
 def failure(act: Callable[[], object]) -> KuaidaError:

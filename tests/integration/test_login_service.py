@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +24,15 @@ from models.errors import (
 from models.sessions import Session
 from models.stores.wechat_keys import WeChatSecrets
 from tests.conftest import NOWHERE
-from tests.integration.login_house import RIVAL, WIDE, House, open_house
+from tests.integration.login_house import RIVAL, WIDE, House
 from tests.servers.process import wait_until
 from web.services.caller import Caller
 from web.services.login_attempt import LoginRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from config.settings import Settings
     from tests.servers.redis_server import RedisServer
 
 MakeHouse = Any
@@ -43,29 +41,15 @@ LATE_S = 1.0
 
 
 @pytest.fixture
-def make_house(make_settings: Callable[..., Settings]) -> Iterator[MakeHouse]:
-    """Open houses on the stores a test names."""
-    with ExitStack() as opened:
-
-        def make(redis_url: str, database_url: str, **variables: str) -> House:
-            settings = make_settings(
-                REDIS_URL=redis_url, DATABASE_URL=database_url, **{**WIDE, **variables}
-            )
-            return opened.enter_context(closing(open_house(settings)))
-
-        yield make
-
-
-@pytest.fixture
-def house(make_house: MakeHouse, redis_url: str, sqlite_url: str) -> House:
-    made: House = make_house(redis_url, sqlite_url)
+def house(make_login_house: MakeHouse, redis_url: str, sqlite_url: str) -> House:
+    made: House = make_login_house(redis_url, sqlite_url)
     return made
 
 
 @pytest.fixture
-def cut_off(make_house: MakeHouse, database_url: str) -> House:
+def cut_off(make_login_house: MakeHouse, database_url: str) -> House:
     """Give a house whose Redis is away, on each database."""
-    made: House = make_house(NOWHERE, database_url)
+    made: House = make_login_house(NOWHERE, database_url)
     return made
 
 
@@ -79,9 +63,9 @@ def failure(act: Callable[[], object]) -> KuaidaError:
 
 
 def test_a_login_needs_no_sql_and_leaves_everything_in_redis(
-    make_house: MakeHouse, redis_url: str, tmp_path: Path
+    make_login_house: MakeHouse, redis_url: str, tmp_path: Path
 ) -> None:
-    house = make_house(redis_url, f"sqlite:///{tmp_path / 'no' / 'such.db'}")
+    house = make_login_house(redis_url, f"sqlite:///{tmp_path / 'no' / 'such.db'}")
     answer = house.login(house.code("o-1"))
 
     user_id = answer.user_id
@@ -337,9 +321,9 @@ def test_without_redis_wechats_refusal_is_told_to_all(cut_off: House) -> None:
 
 
 def test_redis_may_go_while_wechat_is_asked(
-    make_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
+    make_login_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
 ) -> None:
-    house = make_house(private_redis.url, sqlite_url)
+    house = make_login_house(private_redis.url, sqlite_url)
     house.fault(mode="delay", delay_ms=300)
     code = house.code()
 
@@ -355,9 +339,9 @@ def test_redis_may_go_while_wechat_is_asked(
 
 
 def test_a_frozen_redis_delays_a_login_and_does_not_stop_it(
-    make_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
+    make_login_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
 ) -> None:
-    house = make_house(private_redis.url, sqlite_url)
+    house = make_login_house(private_redis.url, sqlite_url)
     private_redis.process.freeze()
     started = monotonic()
 
@@ -366,9 +350,9 @@ def test_a_frozen_redis_delays_a_login_and_does_not_stop_it(
 
 
 def test_redis_may_refuse_to_keep_a_failure(
-    make_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
+    make_login_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
 ) -> None:
-    house = make_house(private_redis.url, sqlite_url)
+    house = make_login_house(private_redis.url, sqlite_url)
     house.fault(mode="error", errcode=40029, delay_ms=200)
 
     with ThreadPoolExecutor(1) as pool:
@@ -380,9 +364,9 @@ def test_redis_may_refuse_to_keep_a_failure(
 
 
 def test_without_both_stores_the_caller_is_told_to_wait(
-    make_house: MakeHouse, tmp_path: Path
+    make_login_house: MakeHouse, tmp_path: Path
 ) -> None:
-    house = make_house(NOWHERE, f"sqlite:///{tmp_path / 'no' / 'such.db'}")
+    house = make_login_house(NOWHERE, f"sqlite:///{tmp_path / 'no' / 'such.db'}")
 
     told = failure(lambda: house.login(house.code()))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +15,14 @@ from models.errors import KuaidaError, Unavailable
 from models.standings import ban, end_epoch, set_action
 from models.users import ensure_user
 from tests.conftest import NOWHERE
-from tests.integration.login_house import WIDE, House, open_house
+from tests.integration.login_house import House
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from sqlalchemy.orm import Session
 
-    from config.settings import Settings
     from models.standings import UserStanding
     from web.services.login_answer import LoginAnswer
 
@@ -32,29 +30,15 @@ MakeHouse = Any
 
 
 @pytest.fixture
-def make_house(make_settings: Callable[..., Settings]) -> Iterator[MakeHouse]:
-    """Open houses on the stores a test names."""
-    with ExitStack() as opened:
-
-        def make(redis_url: str, database_url: str, **variables: str) -> House:
-            settings = make_settings(
-                REDIS_URL=redis_url, DATABASE_URL=database_url, **{**WIDE, **variables}
-            )
-            return opened.enter_context(closing(open_house(settings)))
-
-        yield make
-
-
-@pytest.fixture
-def house(make_house: MakeHouse, redis_url: str, sqlite_url: str) -> House:
-    made: House = make_house(redis_url, sqlite_url)
+def house(make_login_house: MakeHouse, redis_url: str, sqlite_url: str) -> House:
+    made: House = make_login_house(redis_url, sqlite_url)
     return made
 
 
 @pytest.fixture
-def cut_off(make_house: MakeHouse, database_url: str) -> House:
+def cut_off(make_login_house: MakeHouse, database_url: str) -> House:
     """Give a house whose Redis is away, on each database."""
-    made: House = make_house(NOWHERE, database_url)
+    made: House = make_login_house(NOWHERE, database_url)
     return made
 
 
@@ -138,9 +122,9 @@ def test_a_wiped_redis_has_a_login_ask_sql(house: House) -> None:
 
 
 def test_a_wiped_redis_without_sql_lets_nobody_in(
-    make_house: MakeHouse, redis_url: str, tmp_path: Path
+    make_login_house: MakeHouse, redis_url: str, tmp_path: Path
 ) -> None:
-    house = make_house(redis_url, f"sqlite:///{tmp_path / 'no' / 'such.db'}")
+    house = make_login_house(redis_url, f"sqlite:///{tmp_path / 'no' / 'such.db'}")
     house.stores.redis.execute("FLUSHALL")
 
     assert isinstance(failure(lambda: house.login(house.code())), Unavailable)

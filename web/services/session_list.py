@@ -14,8 +14,8 @@ from models.login_entry import LoginEntry
 from models.session_list import DeviceFacts, LiveSession, Place, list_known, list_live
 from models.sessions import find_owner
 from web.services.session_end import SessionEnd
+from web.services.session_entries import vouched_entry
 from web.services.session_shapes import DeviceView, SessionPage, SessionView
-from web.services.tokens import generation_of
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -87,7 +87,7 @@ class SessionList:
 
     def _described(self, claims: Claims, session_id: str) -> LoginEntry:
         if session_id == claims.session_id:
-            return self._entry(claims, session_id, generation_of(claims.token_id))
+            return vouched_entry(claims, session_id, self._life_ms)
         with self._database.read() as session:
             owner = find_owner(session, session_id)
         if owner is None:
@@ -95,22 +95,8 @@ class SessionList:
             if copy is not None and copy.user_id == claims.user_id:
                 return late_entry(copy, self._life_ms)
         elif owner == claims.user_id:
-            return self._entry(claims, session_id, 1)
+            return vouched_entry(claims, session_id, self._life_ms)
         raise NotFound("no session of the caller")
-
-    def _entry(self, claims: Claims, session_id: str, generation: int) -> LoginEntry:
-        at = claims.issued_at * MS_PER_S
-        return LoginEntry(
-            id=session_id,
-            kind="refresh",
-            user_id=claims.user_id,
-            app_id=claims.app_id,
-            session_id=session_id,
-            at=at,
-            expires_at=at + self._life_ms,
-            generation=generation,
-            epoch=claims.epoch,
-        )
 
     def _view(self, one: LiveSession, current: str) -> SessionView:
         return SessionView(

@@ -30,7 +30,7 @@ from models.standings import (
 )
 from web.services.refresh import RefreshService
 from web.services.session_end import SessionEnd
-from web.services.tokens import generation_of
+from web.services.session_entries import vouched_entry
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -74,7 +74,7 @@ class SessionService:
         neither store knows was lost between login and enrichment; its signed token
         proves the login, so it is written again and counted.
         """
-        entry = self._entry_of(claims, claims.session_id)
+        entry = vouched_entry(claims, claims.session_id, self._life_ms)
         row, standing = self._judged(claims)
         trail = ""
         if row is None:
@@ -115,7 +115,7 @@ class SessionService:
     def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
         """End this session, the user's others, or all; tells how many were live."""
         ids = self._ids(claims, scope)
-        entries = [self._entry_of(claims, name) for name in ids]
+        entries = [vouched_entry(claims, name, self._life_ms) for name in ids]
         if scope != "all":
             return self._end.end(entries, "logout", once)
 
@@ -145,21 +145,6 @@ class SessionService:
         if scope == "others":
             found.discard(claims.session_id)
         return sorted(found)
-
-    def _entry_of(self, claims: Claims, session_id: str) -> LoginEntry:
-        at = claims.issued_at * MS_PER_S
-        own = session_id == claims.session_id
-        return LoginEntry(
-            id=session_id,
-            kind="refresh",
-            user_id=claims.user_id,
-            app_id=claims.app_id,
-            session_id=session_id,
-            at=at,
-            expires_at=at + self._life_ms,
-            generation=generation_of(claims.token_id) if own else 1,
-            epoch=claims.epoch,
-        )
 
 
 def _restored(entry: LoginEntry, row: rows.Standing) -> LoginEntry:
