@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from web.services.login import LoginService
 from web.services.login_answer import LoginAnswer
 from web.services.login_attempt import LoginRequest
 from web.services.login_fallback import TASK
+from web.services.login_flight import FLIGHT
 from wechat.gateway import open_gateway
 from wechat.simulator.state import SimApp, SimState
 from wechat.simulator.transport import SimulatedTransport
@@ -71,6 +73,10 @@ class House:
         self.wechat.control("DELETE", "/_sim/faults")
 
     def close(self) -> None:
+        # Exchanges that outlast their caller use the stores to their end.
+        for thread in threading.enumerate():
+            if thread.name == FLIGHT:
+                thread.join()
         self.stores.close()
         self.database.dispose()
 

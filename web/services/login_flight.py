@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Fly = Callable[[Deadline], bytes]
 
 MS_PER_S: Final = 1000
+# What its thread is called.
+FLIGHT: Final = "login-flight"
 # Time kept back from WeChat so that the session can still be written.
 RESERVE_S: Final = 0.3
 RESERVE_SHARE: Final = 0.2
@@ -46,7 +48,7 @@ def outlast(fly: Fly, caller: Deadline, patience_s: float) -> bytes:
     landed: Future[bytes] = Future()
     run = copy_context().run
     threading.Thread(
-        target=lambda: run(_fly, fly, patience_s, landed), daemon=True
+        target=lambda: run(_fly, fly, patience_s, landed), name=FLIGHT, daemon=True
     ).start()
     try:
         return landed.result(flight_deadline(caller).remaining_s())
