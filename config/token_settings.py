@@ -40,7 +40,7 @@ class TokenSettings(SettingGroup):
         ge=0,
         le=60,
         description="Seconds in which a used refresh token still gives its successor: "
-        "phones lose answers.",
+        "phones lose answers. 0 forgives no repeat.",
     )
     leeway_s: int = Field(
         30,

@@ -25,7 +25,7 @@ def read_trail(text: str | None) -> dict[int, int]:
     return {int(generation): int(at) for generation, at in pairs}
 
 
-def write_trail(made: Mapping[int, int], *, since: int) -> str:
-    """Return the text of the newest of what was ``made`` since then (epoch ms)."""
-    kept = [f"{item}:{made[item]}" for item in sorted(made) if made[item] >= since]
+def write_trail(made: Mapping[int, int], *, after: int) -> str:
+    """Return the text of the newest of what was ``made`` after then (epoch ms)."""
+    kept = [f"{item}:{made[item]}" for item in sorted(made) if made[item] > after]
     return " ".join(kept[-TRAIL_LENGTH:])

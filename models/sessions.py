@@ -146,13 +146,13 @@ def decide_rotation(
     made = read_trail(row.trail) | {row.generation: row.rotated_at}
     if presented.generation >= row.generation:
         made[presented.generation] = presented.made_at
-        row.trail = write_trail(made, since=now - grace_ms)
+        row.trail = write_trail(made, after=now - grace_ms)
         row.generation = presented.generation + 1
         row.rotated_at = row.last_seen_at = now
         row.expires_at = max(row.expires_at, presented.ends_at)
         return Rotation("rotated", row.generation, now)
     successor = presented.generation + 1
-    if successor in made and now - made[successor] <= grace_ms:
+    if successor in made and now - made[successor] < grace_ms:
         return Rotation("grace", successor, made[successor])
     row.revoked_at, row.ended_by = now, "reused"
     return Rotation("reused")

@@ -32,10 +32,12 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
 
 
-def rotate(stores: Stores, presented: int, session_id: str = "se_1") -> tuple[str, int]:
+def rotate(
+    stores: Stores, presented: int, session_id: str = "se_1", grace_ms: int = GRACE_MS
+) -> tuple[str, int]:
     told = stores.sessions.rotate(
         entry(session_id, kind="refresh", generation=presented),
-        grace_ms=GRACE_MS,
+        grace_ms=grace_ms,
     )
     return told.outcome, told.generation
 
@@ -145,7 +147,7 @@ def age_rotations(stores: Stores, name: str) -> None:
     """Let all rotations so far lie longer back than the grace."""
     key, long_ago = stores.keys.session(name), now_ms() - GRACE_MS - 60_000
     trail = stores.redis.execute("HGET", key, "trail") or b""
-    aged = write_trail(dict.fromkeys(read_trail(trail.decode()), long_ago), since=0)
+    aged = write_trail(dict.fromkeys(read_trail(trail.decode()), long_ago), after=0)
     stores.redis.execute("HSET", key, "rotated", long_ago, "trail", aged)
 
 
@@ -157,6 +159,17 @@ def test_a_copy_is_restored_with_the_rotations_before(stores: Stores) -> None:
     again = entry(kind="refresh", generation=2)
     assert stores.sessions.rotate(again, grace_ms=GRACE_MS) == ("grace", 3, at - 7)
     assert rotate(stores, 1)[0] == "reused"
+
+
+def test_without_a_grace_a_repeat_in_the_same_millisecond_is_reuse(
+    stores: Stores,
+) -> None:
+    # Many, so that some of them surely fall within one tick of the clock.
+    for number in range(200):
+        name = f"se_{number}"
+        stores.sessions.open(new(name, name))
+        assert rotate(stores, 1, name, grace_ms=0) == ("rotated", 2)
+        assert rotate(stores, 1, name, grace_ms=0)[0] == "reused"
 
 
 def test_rivals_that_refresh_at_once_get_one_successor(stores: Stores) -> None:

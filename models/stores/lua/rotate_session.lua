@@ -2,7 +2,7 @@
 -- Rotate a session's refresh token; each repeat within its own grace gets the same
 -- successor, also when that has been rotated since (models/rotation_trail.py).
 -- KEYS  [1] session  [2] login journal  [3] standing of the user
--- ARGV  [1] presented generation  [2] grace in ms  [3] session life in ms
+-- ARGV  [1] presented generation  [2] grace in ms, 0 for none  [3] session life in ms
 --       [4] journal entry with '@generation@' and '@at@' to fill in
 --       [5] hash of what the presented token holds  [6] how many earlier rotations
 --       are kept
@@ -31,7 +31,7 @@ local known = fields[5] and fields[5] ~= ''
 if known and fields[5] ~= ARGV[5] then return {'forged', 0, 0, 0} end
 local current, presented = tonumber(fields[1]), tonumber(ARGV[1])
 if presented > current then return {'behind', 0, 0, 0} end
-local function in_grace(at) return now - tonumber(at) <= tonumber(ARGV[2]) end
+local function in_grace(at) return now - tonumber(at) < tonumber(ARGV[2]) end
 local trail = (fields[6] or '') .. ' ' .. fields[1] .. ':' .. fields[2]
 local unproven = 0
 if not known then

@@ -33,7 +33,7 @@ def new_row(generation: int = 1, rotated_at: int = START, **given_values) -> Ses
 STEPS = st.lists(
     st.tuples(
         st.sampled_from([0, 0, 0, 1, 2, 3, TRAIL_LENGTH + 1, TRAIL_LENGTH + 2]),
-        st.sampled_from([0, 1, 1, 1, 5000, GRACE_MS, GRACE_MS + 1]),
+        st.sampled_from([0, 1, 1, 1, 5000, GRACE_MS - 1, GRACE_MS]),
     ),
     max_size=30,
 )
@@ -56,13 +56,25 @@ def test_every_walk_obeys_the_rule(steps: list[tuple[int, int]]) -> None:
             current += 1
             made[current] = now
             assert told == ("rotated", current, now)
-        elif presented + 1 >= current - TRAIL_LENGTH and now - made_at <= GRACE_MS:
+        elif presented + 1 >= current - TRAIL_LENGTH and now - made_at < GRACE_MS:
             assert told == ("grace", presented + 1, made_at)
         else:
             assert told.outcome == "reused"
             ended = True
         assert row.generation == current
         assert (row.revoked_at is not None) == ended
+
+
+def test_without_a_grace_a_repeat_in_the_same_millisecond_is_reuse() -> None:
+    row = new_row()
+    shown = Presented(1, START, "hash", 0)
+
+    told = [
+        decide_rotation(row, NOBODY_SPECIAL, shown, now=START, grace_ms=0).outcome
+        for _ in range(2)
+    ]
+
+    assert told == ["rotated", "reused"]
 
 
 def test_a_generation_ahead_of_sql_counts_as_current() -> None:
@@ -79,11 +91,11 @@ def test_repeats_of_a_chain_get_what_its_first_uses_got() -> None:
     second = decide(row, NOBODY_SPECIAL, 2, now=START + 9000, made_at=START + 1)
 
     # The grace of the first ends by itself, whatever happened since.
-    in_time = decide(row, NOBODY_SPECIAL, 1, now=START + 1 + GRACE_MS)
+    in_time = decide(row, NOBODY_SPECIAL, 1, now=START + GRACE_MS)
     assert in_time == ("grace", 2, first.at)
-    last = decide(row, NOBODY_SPECIAL, 2, now=START + 2 + GRACE_MS)
+    last = decide(row, NOBODY_SPECIAL, 2, now=START + 1 + GRACE_MS)
     assert last == ("grace", 3, second.at)
-    late = decide(row, NOBODY_SPECIAL, 1, now=START + 2 + GRACE_MS)
+    late = decide(row, NOBODY_SPECIAL, 1, now=START + 1 + GRACE_MS)
     assert late.outcome == "reused"
 
 
