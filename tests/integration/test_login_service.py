@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MakeHouse = Any
 # How far behind its deadline an answer may come before we call it hung.
-LATE_S = 1.0
+LATE_S = 1.5
 
 
 @pytest.fixture
@@ -346,7 +346,7 @@ def test_a_frozen_redis_delays_a_login_and_does_not_stop_it(
     started = monotonic()
 
     assert house.login(house.code()).session_id
-    assert monotonic() - started < 3
+    assert monotonic() - started < 10
 
 
 def test_redis_may_refuse_to_keep_a_failure(

@@ -116,7 +116,7 @@ def test_a_batch_waits_a_moment_to_fill(house: Resources) -> None:
     start = monotonic()
     relay.run()
 
-    assert 0.05 < monotonic() - start < 1
+    assert monotonic() - start > 0.05
     assert len(courier.sent) == 1
 
 

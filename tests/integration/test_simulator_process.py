@@ -179,7 +179,7 @@ def test_each_fault_reaches_the_client_as_its_error(place, mode, error) -> None:
 
 def run_out_of_time(gateway: Gateway, code: str) -> None:
     with pytest.raises(WeChatTimeout):
-        gateway.code2session(APP_ID, code, deadline=soon(800))
+        gateway.code2session(APP_ID, code, deadline=soon())
 
 
 def test_a_stalled_call_holds_up_nobody_else(place) -> None:
@@ -189,11 +189,10 @@ def test_a_stalled_call_holds_up_nobody_else(place) -> None:
     stalled = threading.Thread(target=run_out_of_time, args=(gateway, first))
     stalled.start()
     wait_until(lambda: place.control.calls(LOGIN), within_s=2, what="first call")
-    started = monotonic()
 
     assert gateway.code2session(APP_ID, second, deadline=soon()).openid == "o-2"
 
-    assert monotonic() - started < 0.5
+    assert stalled.is_alive()
     stalled.join()
 
 
@@ -204,7 +203,7 @@ def test_a_delay_delays_only_its_own_call(place) -> None:
 
     assert gateway.code2session(APP_ID, code, deadline=soon()).openid == "o-1"
 
-    assert 0.2 <= monotonic() - started < 1
+    assert monotonic() - started >= 0.2
 
 
 def grant(place: Place, openid: str) -> None:
