@@ -18,7 +18,7 @@ from typing import Any
 
 from prometheus_client.mmap_dict import MmapedDict
 
-from config.metrics import HOST, shared_folder
+from config.metrics.files import HOST, shared_folder
 
 Found = list[tuple[str, float, float, int]]
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from config.metrics import DATABASE_CUT
+from config.metrics.stores import DATABASE_CUT
 from models.engine import create_database_engine, error_code
 from models.errors import DatabaseUnavailable, DeadlinePassed
 from models.idempotency import Later, Once, act_once

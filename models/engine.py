@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from config.clock import monotonic, sleep
 from config.logging import get_logger
-from config.metrics import DATABASE_CONNECTIONS_LOST, DATABASE_CUT
+from config.metrics.stores import DATABASE_CONNECTIONS_LOST, DATABASE_CUT
 from models.mysql_connection import PatientConnection, connect, was_silent
 from models.sql_limits import (
     PatientPool,

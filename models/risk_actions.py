@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import select
 
-from config.metrics import RISK_ACTIONS
+from config.metrics.risk import RISK_ACTIONS
 from models.base import database_now
 from models.behaviour_figures import Subject
 from models.risk_marks import clear_marks, list_live, weighed

@@ -11,7 +11,7 @@ from sqlalchemy import Index, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.logging import bound_id
-from config.metrics import SECURITY_EVENTS
+from config.metrics.accounts import SECURITY_EVENTS
 from models.base import (
     TABLE_OPTIONS,
     AppId,

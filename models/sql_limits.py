@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.pool import QueuePool
 
 from config.clock import monotonic
-from config.metrics import DATABASE_CUT
+from config.metrics.stores import DATABASE_CUT
 from config.patience import bound_deadline
 from models.errors import DeadlinePassed
 

@@ -14,14 +14,13 @@ from celery import Task
 
 from config.clock import Deadline, monotonic
 from config.logging import bind_context, clear_context, get_logger
-from config.metrics import (
+from config.metrics.journals import (
     OUTBOX_DEAD,
     OUTBOX_EXPIRED,
     OUTBOX_QUARANTINED,
     OVERTAKEN,
-    TASK_RUNS,
-    TASK_SECONDS,
 )
+from config.metrics.tasks import TASK_RUNS, TASK_SECONDS
 from config.patience import under
 from models.base import database_now
 from models.database import UnitOfWork

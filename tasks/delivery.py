@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from config.clock import Deadline, now_ms, sleep
 from config.logging import get_logger
-from config.metrics import NOTIFICATION_SECONDS, NOTIFICATIONS
+from config.metrics.notifications import NOTIFICATION_SECONDS, NOTIFICATIONS
 from config.patience import unhurried
 from models.errors import Unavailable
 from models.notification_states import (

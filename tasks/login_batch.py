@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from config.logging import get_logger
-from config.metrics import LOGINS_POISONED, OUTBOX_DEAD
+from config.metrics.journals import LOGINS_POISONED, OUTBOX_DEAD
 from models.database import UnitOfWork
 from models.identities import IdentityRow
 from models.identity_sealing import IdentitySealer

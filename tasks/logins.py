@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from config.logging import get_logger
-from config.metrics import ENRICHED_BATCH
+from config.metrics.journals import ENRICHED_BATCH
 from models.login_journal import PURPOSE, unseal_bytes, unseal_login
 from models.logins import record_logins
 from models.sealing import sealer_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.clock import Deadline, now_ms
 from config.jwt_keys import rotate
 from config.logging import get_logger
-from config.metrics import JWT_KEY_FAULTS
+from config.metrics.accounts import JWT_KEY_FAULTS
 from config.secrets import secrets_directory
 from models import outbox_support
 from models.errors import RedisUnavailable

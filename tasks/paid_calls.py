@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.logging import get_logger
-from config.metrics import PAID_CALLS
+from config.metrics.paid_calls import PAID_CALLS
 from models.base import database_now
 from models.paid_calls import give_up
 from tasks.app import app

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from config.clock import now_ms
-from config.metrics import RETRIES_HELD
+from config.metrics.tasks import RETRIES_HELD
 from config.work_settings import JournalSettings
 from models.china_time import day_of
 from models.errors import KuaidaError

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from config.logging import get_logger
-from config.metrics import RISK_FINDINGS
+from config.metrics.risk import RISK_FINDINGS
 from models.base import database_now
 from models.database import UnitOfWork
 from models.errors import RedisUnavailable

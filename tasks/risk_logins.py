@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from config.metrics import RISK_LOOKS
+from config.metrics.risk import RISK_LOOKS
 from models.base import database_now
 from models.behaviour_figures import Finding, Subject
 from models.login_figures import (

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from config.logging import get_logger
-from config.metrics import RISK_LOOKS
+from config.metrics.risk import RISK_LOOKS
 from config.risk_settings import RiskSettings
 from models.behaviour_figures import Finding, Subject
 from models.errors import RedisUnavailable

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from config.clock import Deadline
 from config.logging import get_logger
-from config.metrics import RISK_RANKS
+from config.metrics.risk import RISK_RANKS
 from models.base import database_now
 from models.errors import Unavailable
 from models.login_places import find_address

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from config.logging import bind_context, get_logger
-from config.metrics import SLOT_RUNS
+from config.metrics.tasks import SLOT_RUNS
 from config.schedule import JOBS, Job
 from models.database import UnitOfWork
 from models.rivals import RIVAL_WROTE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.metrics import STANDINGS
+from config.metrics.accounts import STANDINGS
 from models.account_links import find_alias
 from models.standings import find_user_standing
 from tasks.app import app

@@ -14,7 +14,7 @@ from werkzeug.datastructures import Headers, MIMEAccept
 from werkzeug.http import HTTP_STATUS_CODES, parse_accept_header
 
 from config.clock import now_ms
-from config.metrics import HTTP_ERRORS
+from config.metrics.requests import HTTP_ERRORS
 from models.errors import FieldFault
 from web.errors import Refusal, language_of, localised
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from config.logging import get_logger
-from config.metrics import REFERERS
+from config.metrics.requests import REFERERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,13 +1,13 @@
 """Request counters with kept label children: finding a child costs more than counting.
 
-The objects are `config/metrics.py`'s; this file only remembers their children.
+The objects are `config/metrics/requests.py`'s; this file only remembers their children.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from config.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from config.metrics.requests import HTTP_REQUESTS, HTTP_SECONDS
 
 if TYPE_CHECKING:
     from prometheus_client import Counter, Histogram

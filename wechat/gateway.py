@@ -11,7 +11,7 @@ from typing import Protocol
 from prometheus_client import Counter, Histogram
 
 from config.clock import Deadline
-from config.metrics import (
+from config.metrics.wechat import (
     BREAKER_OPEN,
     BREAKER_OPENED,
     WECHAT_CALLS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from config.metrics import SESSION_KEY_CHECKS
+from config.metrics.wechat import SESSION_KEY_CHECKS
 
 if TYPE_CHECKING:
     from config.clock import Deadline

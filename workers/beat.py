@@ -15,7 +15,7 @@ from celery.beat import Scheduler
 
 from config.clock import monotonic
 from config.logging import get_logger
-from config.metrics import BEAT_ASKED, BEAT_FAILURES
+from config.metrics.processes import BEAT_ASKED, BEAT_FAILURES
 from config.queues import queue_of
 from config.schedule import ASK
 from tasks.app import known_settings

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from config.logging import get_logger
-from config.metrics import WORK_STOPPED
+from config.metrics.processes import WORK_STOPPED
 from tasks.stopping import stopping
 
 # Billiard and Celery use the other free one for soft limits.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from config.clock import now_ms
 from config.logging import get_logger
-from config.metrics import FROZEN_REPLACED, LAST_SIGN_OF_LIFE
+from config.metrics.processes import FROZEN_REPLACED, LAST_SIGN_OF_LIFE
 from config.settings import Settings, load_settings
 
 # Beat sleeps up to 5 s and a worker beats every 2 s; a stop of this length is a fault.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.clock import monotonic, sleep
-from config.metrics import RELAY_RESENT, RELAY_SENT
+from config.metrics.journals import RELAY_RESENT, RELAY_SENT
 from config.queues import Queue
 from config.work_settings import JournalSettings
 from models.stores.login_stream import LoginStream

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from config.clock import sleep
 from config.logging import get_logger
-from config.metrics import (
+from config.metrics.journals import (
     OUTBOX_DEAD,
     OUTBOX_EXPIRED,
     OUTBOX_QUARANTINED,

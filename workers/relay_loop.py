@@ -11,7 +11,7 @@ from typing import Protocol
 
 from config.clock import monotonic
 from config.logging import get_logger
-from config.metrics import RELAY_FAILURES
+from config.metrics.journals import RELAY_FAILURES
 
 # After a failure: doubling from the first to the last, so that a store that comes
 # back is found soon and one that stays away is not stormed.

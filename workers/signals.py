@@ -14,7 +14,7 @@ from celery import signals
 
 from config.ended_metrics import sweep_shared_folder
 from config.logging import configure_logging, get_logger
-from config.metrics import WORKER_REFUSED
+from config.metrics.processes import WORKER_REFUSED
 from config.settings import Settings
 from tasks.app import after_fork
 from workers.graceful_stop import GracefulStop, allow_break_off

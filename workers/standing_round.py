@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from config.clock import sleep
 from config.logging import get_logger
-from config.metrics import STANDINGS
+from config.metrics.accounts import STANDINGS
 from models.database import Database
 from models.standings import list_aliases, list_special
 from models.stores.standings import StandingStore

@@ -19,7 +19,7 @@ from celery.worker import state
 
 from config.clock import monotonic, sleep
 from config.logging import get_logger
-from config.metrics import WORKER_REPLACED
+from config.metrics.processes import WORKER_REPLACED
 from config.settings import Settings
 from models.errors import RedisUnavailable
 from models.stores.container import open_stores

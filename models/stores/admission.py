@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from config.metrics import LOCK_OUTS, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
+from config.metrics.limits import LOCK_OUTS, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
 from models.quota import Quota
 from models.stores.keys import FAILING_MOST, LOCK_OUT, REFUSED_LIFE_S, REFUSED_MOST

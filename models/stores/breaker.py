@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from config.clock import monotonic
-from config.metrics import REDIS_BREAKER_OPEN
+from config.metrics.stores import REDIS_BREAKER_OPEN
 from models.errors import RedisUnavailable
 
 

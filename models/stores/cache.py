@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from config.metrics import CACHE
+from config.metrics.stores import CACHE
 from models.errors import RedisUnavailable
 from models.stores.shared_flight import Place, SharedFlight
 

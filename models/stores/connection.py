@@ -21,7 +21,7 @@ from redis.exceptions import (
 )
 
 from config.clock import monotonic
-from config.metrics import REDIS_FAILURES
+from config.metrics.stores import REDIS_FAILURES
 from models.errors import RedisUnavailable
 from models.stores.breaker import Breaker
 from models.stores.lane import Argument, Call, Lane, Reply

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from config.metrics import EVENT_FAULTS
+from config.metrics.events import EVENT_FAULTS
 from models.errors import RedisUnavailable
 from models.sealing import IdentityHasher, sealer_for
 from models.stores.access_tokens import AccessTokenStore

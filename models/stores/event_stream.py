@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from redis.exceptions import RedisError
 
-from config.metrics import EVENT_FAULTS
+from config.metrics.events import EVENT_FAULTS
 from models.errors import RedisUnavailable
 from models.stores.connection import blocking_client
 from models.stores.keys import EVENTS_LIFE_S

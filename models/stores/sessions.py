@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from config.clock import now_ms
-from config.metrics import REFRESH_PROOFS
+from config.metrics.accounts import REFRESH_PROOFS
 from models.login_entry import LoginEntry
 from models.rotation_trail import TRAIL_LENGTH
 from models.sessions import EndReason, Rotation

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from prometheus_client.metrics import MetricWrapperBase
@@ -36,7 +38,8 @@ def counted() -> set[str]:
     """Return the names of the samples that processes count themselves."""
     metrics = [
         metric
-        for metric in vars(config.metrics).values()
+        for module in iter_modules(config.metrics.__path__, "config.metrics.")
+        for metric in vars(import_module(module.name)).values()
         if isinstance(metric, MetricWrapperBase)
     ]
     return {

@@ -9,7 +9,7 @@ import pytest
 
 from config.clock import now_ms
 from config.jwt_keys import KeyFiles
-from config.metrics import JWT_KEY_FAULTS
+from config.metrics.accounts import JWT_KEY_FAULTS
 from config.secrets import secrets_directory
 from models import outbox, outbox_lease
 from models.base import database_now

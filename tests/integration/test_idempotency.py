@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from config.clock import Deadline
-from config.metrics import IDEMPOTENT
+from config.metrics.requests import IDEMPOTENT
 from models import idempotency
 from models.base import database_now
 from models.errors import (

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from config.clock import Deadline, now_ms, sleep
-from config.metrics import REFRESH_PROOFS
+from config.metrics.accounts import REFRESH_PROOFS
 from config.patience import under
 from models.database import open_database
 from models.errors import Forbidden, Unauthenticated

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.clock import monotonic, sleep
-from config.metrics import OUTBOX_QUARANTINED
+from config.metrics.journals import OUTBOX_QUARANTINED
 from config.queues import Queue
 from models.events import Event, EventType
 from models.outbox import Outbox

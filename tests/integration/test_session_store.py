@@ -11,7 +11,7 @@ from hypothesis import settings as run_settings
 from hypothesis import strategies as st
 
 from config.clock import now_ms
-from config.metrics import REFRESH_PROOFS
+from config.metrics.accounts import REFRESH_PROOFS
 from models.base import new_id
 from models.rotation_trail import TRAIL_LENGTH, read_trail, write_trail
 from models.standings import UserStanding

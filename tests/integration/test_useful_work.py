@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from celery import Celery
 
 from config.clock import Deadline, sleep
-from config.metrics import OUTBOX_EXPIRED
+from config.metrics.journals import OUTBOX_EXPIRED
 from config.patience import bound_deadline
 from models.base import database_now
 from models.events import Event, EventType

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from config.clock import monotonic
-from config.metrics import BACKLOG_REFUSED
+from config.metrics.limits import BACKLOG_REFUSED
 from models.errors import Unavailable
 from models.outbox_lease import count_open
 

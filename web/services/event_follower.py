@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config.clock import monotonic, now_ms
-from config.metrics import EVENT_FAULTS, EVENT_RESYNCS, EVENTS_DELIVERED
+from config.metrics.events import EVENT_FAULTS, EVENT_RESYNCS, EVENTS_DELIVERED
 from models.errors import DatabaseUnavailable, Forbidden, Unauthenticated
 from models.session_ended import find_end
 from models.user_events import read_after, read_heads

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from config.clock import monotonic
 from config.logging import get_logger
-from config.metrics import EVENT_FAULTS, EVENT_LISTENERS, EVENT_LISTENERS_REFUSED
+from config.metrics.events import EVENT_FAULTS, EVENT_LISTENERS, EVENT_LISTENERS_REFUSED
 from config.open_files import fitting
 from models.errors import (
     DatabaseUnavailable,

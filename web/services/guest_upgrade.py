@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from config.metrics import GUESTS
+from config.metrics.accounts import GUESTS
 from models.errors import Forbidden, RedisUnavailable, Unauthenticated
 from models.guest_ids import began_as_guest
 from models.guest_upgrades import upgrade_guest

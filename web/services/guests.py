@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.clock import now_ms
-from config.metrics import GUESTS
+from config.metrics.accounts import GUESTS
 from models.base import new_id
 from models.errors import Limited, RedisUnavailable
 from models.guest_ids import new_guest_id

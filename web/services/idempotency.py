@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from config.metrics import IDEMPOTENT
+from config.metrics.requests import IDEMPOTENT
 from config.patience import unhurried
 from models.errors import (
     Conflict,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from config.clock import monotonic, now_ms
 from config.jwt_keys import TokenKeys, read_token_keys, stamp_of
 from config.logging import get_logger
-from config.metrics import JWT_KEY_FAULTS
+from config.metrics.accounts import JWT_KEY_FAULTS
 
 if TYPE_CHECKING:
     from config.settings import Settings

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from config.clock import monotonic
-from config.metrics import LIMITED_LOCALLY, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
+from config.metrics.limits import LIMITED_LOCALLY, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
 from models.quota import Quota
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from config.clock import now_ms
-from config.metrics import LOGINS
+from config.metrics.accounts import LOGINS
 from models.base import new_id
 from models.errors import (
     KuaidaError,

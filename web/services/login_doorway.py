@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.metrics import STANDINGS
+from config.metrics.accounts import STANDINGS
 from models.account_links import find_alias
 from models.errors import Forbidden, RedisUnavailable
 from models.standings import NOBODY_SPECIAL, find_user_standing

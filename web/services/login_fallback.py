@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.clock import monotonic, now_ms
-from config.metrics import JOURNAL_ADDED
+from config.metrics.journals import JOURNAL_ADDED
 from config.patience import unhurried
 from models.account_links import find_alias
 from models.errors import Forbidden, LoginCodeInvalid

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from config.clock import Deadline
 from config.logging import get_logger
-from config.metrics import LOGINS_OUTLASTED
+from config.metrics.accounts import LOGINS_OUTLASTED
 from config.patience import unhurried
 from models.errors import KuaidaError, Upstream
 

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from config.logging import bound_id
-from config.metrics import NOTIFICATIONS
+from config.metrics.notifications import NOTIFICATIONS
 from config.queues import Queue
 from models.audit import record_act
 from models.base import database_now, new_id

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from config.clock import Deadline, monotonic, now_ms, sleep
-from config.metrics import OPEN_DATA
+from config.metrics.wechat import OPEN_DATA
 from models.errors import Conflict, OpenDataRefused, RedisUnavailable
 from models.masking import masked
 from wechat.crypto import WatermarkMismatch, raw_data_matches

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from config.clock import Deadline
-from config.metrics import PAID_CALLS, PAID_CAP, PAID_FEN, PAID_REFUSED
+from config.metrics.paid_calls import PAID_CALLS, PAID_CAP, PAID_FEN, PAID_REFUSED
 from config.patience import unhurried
 from models.errors import (
     Conflict,

@@ -13,7 +13,7 @@ import msgspec
 
 from config.clock import now_ms
 from config.logging import get_logger
-from config.metrics import REFRESH_PROOFS, SESSIONS_HEALED
+from config.metrics.accounts import REFRESH_PROOFS, SESSIONS_HEALED
 from config.patience import unhurried
 from models import sessions as rows
 from models.errors import (

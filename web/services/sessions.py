@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from config.clock import now_ms
-from config.metrics import SESSIONS_HEALED
+from config.metrics.accounts import SESSIONS_HEALED
 from config.patience import unhurried
 from models import sessions as rows
 from models.errors import (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from config.ended_metrics import sweep_ended
-from config.metrics import HOST
+from config.metrics.files import HOST
 
 if TYPE_CHECKING:
     from pathlib import Path

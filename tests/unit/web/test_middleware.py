@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.metrics import HTTP_REQUESTS
+from config.metrics.requests import HTTP_REQUESTS
 from web.app import create_app
 from web.middleware import new_request_id
 from web.ops_app import create_ops_app

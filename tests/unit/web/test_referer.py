@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from config.metrics import REFERERS
+from config.metrics.requests import REFERERS
 from web.app import create_app
 from web.referer import RefererHint
 

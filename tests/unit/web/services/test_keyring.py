@@ -9,7 +9,7 @@ import pytest
 
 from config.clock import now_ms, sleep
 from config.jwt_keys import rotate
-from config.metrics import JWT_KEY_FAULTS
+from config.metrics.accounts import JWT_KEY_FAULTS
 from config.secrets import secrets_directory
 from tests.unit.web.seams import GRANT
 from web.services.keyring import UNKNOWN_EVERY_S, Keyring, kid_of

@@ -1,0 +1,45 @@
+"""What is counted of people's accounts: logins, guests, sessions, their safety."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter
+
+LOGINS: Final = Counter("kuaida_logins", "Login attempts by outcome.", ("outcome",))
+LOGINS_OUTLASTED: Final = Counter(
+    "kuaida_logins_outlasted",
+    "Exchanges of a login code that went on when their caller had no more time.",
+)
+GUESTS: Final = Counter(
+    "kuaida_guests",
+    "Guests: opened; at login upgraded, linked to a known user, found taken, refused.",
+    ("outcome",),
+)
+STANDINGS: Final = Counter(
+    "kuaida_standings",
+    "Standings of users: asked of SQL by a login, loaded after Redis forgot, put.",
+    ("how",),
+)
+SESSIONS_HEALED: Final = Counter(
+    "kuaida_sessions_healed", "Sessions found missing in a store and written again."
+)
+REFRESH_PROOFS: Final = Counter(
+    "kuaida_refresh_proofs",
+    "Refresh tokens that no stored hash proved, or that one refuted: unproven, forged.",
+    ("outcome",),
+)
+SECURITY_EVENTS: Final = Counter(
+    "kuaida_security_events",
+    "Events of an account's safety: reuse, new devices, bans, conflicts.",
+    ("kind",),
+)
+JWT_KEY_FAULTS: Final = Counter(
+    "kuaida_jwt_key_faults",
+    "Key files of access tokens that could not be read, or not rotated.",
+    ("act",),
+)
+
+# Present from the start: see the package.
+for _outcome in ("unproven", "forged"):
+    REFRESH_PROOFS.labels(_outcome)
