@@ -21,7 +21,6 @@ from models.notification_states import (
 )
 from models.notifications import Notification, lock_notification
 from models.rivals import RIVAL_WROTE
-from tasks.base import Overtaken, Work
 from tasks.failures import cause_of
 from tasks.retries import retry_wait_ms
 from tasks.send_outcomes import (
@@ -30,6 +29,7 @@ from tasks.send_outcomes import (
     may_follow_at_once,
     outcome_of,
 )
+from tasks.work import Overtaken, Work
 from wechat.client import SubscribeMessage
 from wechat.errors import WeChatError
 

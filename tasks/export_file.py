@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from models.database import UnitOfWork
-    from tasks.base import Work
+    from tasks.work import Work
 
 # Sealing adds 29 bytes; together a piece stays below 48 kB.
 PIECE_BYTES = 48_000

@@ -17,8 +17,9 @@ from models.personal_data import Section, count_rows, key_of, read_page
 from models.personal_sections import SECTIONS
 from models.sessions import find_standing
 from tasks.app import app
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
 from tasks.export_file import ExportFile
+from tasks.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from models.login_journal import PURPOSE, unseal_bytes, unseal_login
 from models.logins import record_logins
 from models.sealing import sealer_for
 from tasks.app import app, resources
-from tasks.base import HouseTask, OutboxTask, Work
+from tasks.base import HouseTask, OutboxTask
 from tasks.login_batch import (
     Sealing,
     StreamEntry,
@@ -25,6 +25,7 @@ from tasks.login_batch import (
     write_batch,
 )
 from tasks.user_cache import warm_users
+from tasks.work import Work
 
 STREAM_ID = re.compile(r"\d{1,20}-\d{1,20}")
 

@@ -19,9 +19,10 @@ from models.notification_states import (
 )
 from models.notifications import Notification, lock_notification
 from tasks.app import app
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
 from tasks.delivery import Delivery, count_outcome
 from tasks.recipients import Undeliverable, compose
+from tasks.work import Work
 
 MS_PER_S = 1000
 

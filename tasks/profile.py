@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from models.users import find_profiles
 from tasks.app import app
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
 from tasks.user_cache import warm_users
+from tasks.work import Work
 
 
 @app.task(base=OutboxTask)

@@ -22,7 +22,8 @@ from models.schedule import (
     take_due,
 )
 from tasks.app import Resources, app, resources
-from tasks.base import HouseTask, OutboxTask, Work
+from tasks.base import HouseTask, OutboxTask
+from tasks.work import Work
 
 log = get_logger(__name__)
 

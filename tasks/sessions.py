@@ -5,7 +5,8 @@ from __future__ import annotations
 from models.login_entry import LoginEntry
 from models.sessions import find_owner, find_standing
 from tasks.app import app
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
+from tasks.work import Work
 
 MS_PER_S = 1000
 

@@ -6,7 +6,8 @@ from config.metrics.accounts import STANDINGS
 from models.account_links import find_alias
 from models.standings import find_user_standing
 from tasks.app import app
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
+from tasks.work import Work
 
 
 @app.task(base=OutboxTask)

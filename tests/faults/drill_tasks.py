@@ -14,8 +14,9 @@ from sqlalchemy import text
 from config.clock import monotonic, now_ms, sleep
 from config.schedule import JOBS, CatchUp, Job
 from tasks.app import app
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
 from tasks.schedule import ScheduledTask, SlotWork
+from tasks.work import Work
 from tests.faults.task_names import (
     BULK,
     COUNT,

@@ -19,7 +19,8 @@ from models.outbox import Outbox
 from models.outbox_lease import Lease, begin, bury, claim
 from models.users import ensure_user
 from tasks.app import configure, resources
-from tasks.base import OutboxTask, Overtaken, Work
+from tasks.base import OutboxTask
+from tasks.work import Overtaken, Work
 from tests.integration.journals import outbox_row
 from web.services.outbox import OutboxService
 from web.services.outbox_shapes import OutboxQuery

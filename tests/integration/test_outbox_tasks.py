@@ -17,7 +17,8 @@ from models.outbox import Outbox
 from models.outbox_lease import Lease, begin, bury, claim
 from models.users import ensure_user, update_profile
 from tasks.app import configure, resources
-from tasks.base import OutboxTask, Work, WorkDead
+from tasks.base import OutboxTask, WorkDead
+from tasks.work import Work
 from tests.integration.journals import look, outbox_row
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from models.outbox import Outbox
 from models.outbox_lease import claim
 from models.users import User, ensure_user, update_profile
 from tasks.app import configure, resources
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
+from tasks.work import Work
 from tests.integration.journals import WARM, outbox_row
 from tests.integration.test_relay import Postbox
 from workers.outbox_relay import OutboxRound

@@ -1,7 +1,8 @@
 """The house's Celery app with one slow task: `celery -A` this."""
 
 from config.clock import monotonic, sleep
-from tasks.base import OutboxTask, Work
+from tasks.base import OutboxTask
+from tasks.work import Work
 from workers.celery import app
 
 __all__ = ["app", "take_time"]
