@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Final
+
+MS_PER_S: Final = 1000
+MINUTE_MS: Final = 60_000
+DAY_MS: Final = 86_400_000
 
 
 def now_ms() -> int:

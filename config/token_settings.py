@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from config.clock import MS_PER_S
 from config.setting_group import SettingGroup
-
-MS_PER_S = 1000
 
 
 class TokenSettings(SettingGroup):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from config.clock import MS_PER_S
+
 CHINA = timedelta(hours=8)
-MS_PER_S = 1000
 LONGEST_MONTH = timedelta(days=31)
 
 

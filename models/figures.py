@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
+from config.clock import DAY_MS
 from models.base import database_now
 from models.notifications import Notification
 from models.operations import Operation
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 OPERATIONS = ("accepted", "running", "dead")
 NOTIFICATIONS = ("created", "scheduled", "sending", "unknown")
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import log2
 from typing import TYPE_CHECKING, NamedTuple
 
+from config.clock import MS_PER_S
 from config.risk_settings import MEASURES
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from config.risk_settings import RiskSettings
     from models.standings import Action
 
-MS_PER_S = 1000
 # Weights are compared as whole numbers: one that is just reached would have faded below
 # it a millisecond later.
 ROUNDED = 0.5

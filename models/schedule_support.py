@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, select, tuple_
 
+from config.clock import DAY_MS
 from config.schedule import SCHEDULE, Job
 from models.base import database_now
 from models.schedule import ScheduleSlot, unrecorded
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy.orm import Session
-
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

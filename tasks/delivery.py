@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from config.clock import Deadline, now_ms, sleep
+from config.clock import MS_PER_S, Deadline, now_ms, sleep
 from config.logging import get_logger
 from config.metrics.notifications import NOTIFICATION_SECONDS, NOTIFICATIONS
 from config.patience import unhurried
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from models.database import UnitOfWork
 
-MS_PER_S = 1000
 RECORD_PAUSE_S = 0.25
 # The longer WeChat is shut the rarer it is asked: an eighth of the wait so far. In 25
 # hours that makes some eighty attempts, and ten minutes of it cost another one at most.

@@ -6,6 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from config.clock import DAY_MS
 from models.operation_files import piece_owner, write_pieces
 from models.sealing import sealer_for
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 # Sealing adds 29 bytes; together a piece stays below 48 kB.
 PIECE_BYTES = 48_000
-DAY_MS = 86_400_000
 CONTENT_TYPE = "application/json"
 
 

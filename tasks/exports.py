@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from config.clock import MS_PER_S
 from models.base import database_now
 from models.operation_ends import delete_older_files
 from models.operation_files import delete_files
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from models.database import UnitOfWork
-
-MS_PER_S = 1000
 
 
 @app.task(base=OutboxTask)

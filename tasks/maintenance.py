@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.clock import Deadline, now_ms
+from config.clock import DAY_MS, Deadline, now_ms
 from config.jwt_keys import rotate
 from config.logging import get_logger
 from config.metrics.accounts import JWT_KEY_FAULTS
@@ -16,7 +16,6 @@ from wechat.errors import WeChatError
 
 CALL_MS = 10_000
 IDLE_CONSUMER_MS = 3_600_000
-DAY_MS = 86_400_000
 
 log = get_logger(__name__)
 

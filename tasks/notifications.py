@@ -7,7 +7,7 @@ call itself and its outcome are in `tasks/delivery.py`.
 
 from __future__ import annotations
 
-from config.clock import Deadline
+from config.clock import MS_PER_S, Deadline
 from config.logging import get_logger
 from models.notification_states import (
     DIED,
@@ -23,8 +23,6 @@ from tasks.base import OutboxTask
 from tasks.delivery import Delivery, count_outcome
 from tasks.recipients import Undeliverable, compose
 from tasks.work import Work
-
-MS_PER_S = 1000
 
 log = get_logger(__name__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from config.clock import MS_PER_S
 from config.logging import get_logger
 from config.metrics.paid_calls import PAID_CALLS
 from models.base import database_now
@@ -9,7 +10,6 @@ from models.paid_calls import give_up
 from tasks.app import app
 from tasks.schedule import ScheduledTask, SlotWork
 
-MS_PER_S = 1000
 # Far more than die in a minute; what is left is found by the next run.
 MOST = 500
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from config.clock import Deadline
+from config.clock import DAY_MS, Deadline
 from config.logging import get_logger
 from models import (
     guests,
@@ -25,7 +25,6 @@ from models.base import database_now
 from tasks.app import app
 from tasks.schedule import ScheduledTask, SlotWork
 
-DAY_MS = 86_400_000
 # Small transactions, so that pruning never holds up a login.
 PRUNE_ROWS = 500
 # Well below the soft limit of a task; what is left goes on as new work.

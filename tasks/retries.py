@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import random
 
-from config.clock import now_ms
+from config.clock import MINUTE_MS, now_ms
 from config.metrics.tasks import RETRIES_HELD
 from config.work_settings import JournalSettings
 from models.china_time import day_of
 from models.errors import KuaidaError
 from tasks.app import Resources
 from wechat.errors import PathClosed, Retry, WeChatError
-
-MINUTE_MS = 60_000
 
 
 def retry_wait_ms(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from config.clock import MS_PER_S
 from config.logging import get_logger
 from config.metrics.risk import RISK_FINDINGS
 from models.base import database_now
@@ -29,7 +30,6 @@ from tasks.risk_rank import Grey, ask_wechat
 from tasks.schedule import ScheduledTask, SlotWork
 from tasks.watch_list import renew_watch_list
 
-MS_PER_S = 1000
 # Users whose action ends, settled in one run.
 MOST = 500
 # Actions that end before the next run is surely through are settled by this one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
+from config.clock import DAY_MS
 from config.metrics.risk import RISK_LOOKS
 from models.base import database_now
 from models.behaviour_figures import Finding, Subject
@@ -18,7 +19,6 @@ from models.risk_rules import judge_count
 from tasks.app import Resources
 from tasks.risk_look import Suspect
 
-DAY_MS = 86_400_000
 # Four runs: a login that enrichment writes late is still met, and marks renew.
 LOGINS_SINCE_MS = 120_000
 # At more than 16 logins a second the newest are looked at, the others at their next.

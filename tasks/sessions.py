@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from config.clock import MS_PER_S
 from models.login_entry import LoginEntry
 from models.sessions import find_owner, find_standing
 from tasks.app import app
 from tasks.base import OutboxTask
 from tasks.work import Work
-
-MS_PER_S = 1000
 
 
 @app.task(base=OutboxTask)

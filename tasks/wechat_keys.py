@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-from config.clock import Deadline
+from config.clock import MS_PER_S, Deadline
 from config.logging import get_logger
 from tasks.app import app
 from tasks.base import OutboxTask
 from tasks.work import Work
 from wechat.key_check import KeyCheck
-
-MS_PER_S = 1000
 
 log = get_logger(__name__)
 

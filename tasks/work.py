@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from config.clock import Deadline, monotonic
+from config.clock import MS_PER_S, Deadline, monotonic
 from models.base import database_now
 from models.database import UnitOfWork
 from models.inbox import mark_done
@@ -18,8 +18,6 @@ from models.outbox import Outbox, WorkContext, WorkExpired
 from models.outbox_lease import finish, give_back, renew
 from tasks.app import Resources
 from tasks.stopping import stopping
-
-MS_PER_S = 1000
 
 
 class Overtaken(Exception):

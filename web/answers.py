@@ -13,7 +13,7 @@ from flask import Response
 from werkzeug.datastructures import Headers, MIMEAccept
 from werkzeug.http import HTTP_STATUS_CODES, parse_accept_header
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 from config.metrics.requests import HTTP_ERRORS
 from models.errors import FieldFault
 from web.errors import Refusal, language_of, localised
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
-MS_PER_S: Final = 1000
 _encode: Final = msgspec.json.Encoder().encode
 _STATUS_LINES: Final = {
     code: f"{code} {name.upper()}" for code, name in HTTP_STATUS_CODES.items()

@@ -17,7 +17,7 @@ import msgspec
 from flask_jwt_extended import JWTManager, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 from models.errors import InvalidInput, Unauthenticated
 from web.access_token import AccessPayload, read_token
 from web.services.caller import Claims
@@ -33,7 +33,6 @@ ALGORITHM: Final = "HS256"
 # 4096 tokens of about 1 kB are 4 MB, and a miss only costs one verification.
 REMEMBERED_TOKENS: Final = 4096
 MAX_TOKEN_LENGTH: Final = 2048
-MS_PER_S: Final = 1000
 _PART: Final = r"[A-Za-z0-9_-]+"
 _TOKEN: Final = re.compile(rf"{_PART}\.{_PART}\.{_PART}\Z")
 # The name of a scheme is case-insensitive (RFC 9110 11.1); nothing else is.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from config.clock import Deadline, now_ms
+from config.clock import MS_PER_S, Deadline, now_ms
 from config.secrets import secrets_directory
 from models.database_facts import current_revision, head_revision, read_facts
 from models.errors import KuaidaError, Unavailable
@@ -31,7 +31,6 @@ WECHAT_DEADLINE_MS: Final = 5000
 LOOK_S: Final = 8.0
 # Half the leeway that tokens get by default.
 MAX_SKEW_MS: Final = 15_000
-MS_PER_S: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)

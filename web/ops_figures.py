@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
 
+from config.clock import MS_PER_S
 from config.queues import MODULE_QUEUES
 from config.schedule import SCHEDULE
 from models.outbox_support import COUNTED
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from models.outbox_support import Backlog
     from models.stores.login_stream import StreamBacklog
 
-MS_PER_S: Final = 1000
 Families = list[GaugeMetricFamily]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from flask import request
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 from models.database_facts import current_revision, head_revision
 from models.errors import Unavailable
 from web.answers import REST
@@ -33,7 +33,6 @@ PATH: Final = "/readyz"
 RETRY_MS: Final = 1000
 # The relay touches its file each second or so; a silence of this length is a fault.
 RELAY_SILENCE_S: Final = 30
-MS_PER_S: Final = 1000
 
 
 class Part(msgspec.Struct):

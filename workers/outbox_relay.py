@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from config.clock import sleep
+from config.clock import MS_PER_S, sleep
 from config.logging import get_logger
 from config.metrics.journals import (
     OUTBOX_DEAD,
@@ -36,7 +36,6 @@ from models.stores.container import Stores
 from workers.relay_loop import BrokerAway, Courier
 from workers.subscriptions import SUBSCRIPTIONS, USEFUL_FOR_S
 
-MS_PER_S = 1000
 # Events first, since they only become rows; then the queues by urgency.
 ORDER = [EVENTS, *Queue]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from config.clock import MS_PER_S
 from config.metrics.events import EVENT_FAULTS
 from models.errors import RedisUnavailable
 from models.sealing import IdentityHasher, sealer_for
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 REDIS_SCHEMES = ("redis://", "rediss://")
 # The signal that the outbox has work.
 WORK = "outbox"
-MS_PER_S = 1000
 
 
 class Stores:

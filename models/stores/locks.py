@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from config.clock import MS_PER_S
 from models.stores.keys import FENCE_LIFE_S
 from models.stores.scripts import load_script
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
 
-MS_PER_S = 1000
 TAKE_LOCK = load_script("take_lock")
 RELEASE = load_script("release")
 

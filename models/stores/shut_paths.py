@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from config.clock import MS_PER_S
 from models.stores.keys import SHUT_PATHS_LIFE_S
 from models.stores.scripts import load_script
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 SHUT_PATH = load_script("shut_path")
 TAKE_PROBE = load_script("take_probe")
-MS_PER_S = 1000
 MICROS_PER_S = 1_000_000
 LIFE_MS = SHUT_PATHS_LIFE_S * MS_PER_S
 

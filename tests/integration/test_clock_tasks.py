@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from config.clock import now_ms
+from config.clock import DAY_MS, now_ms
 from config.jwt_keys import KeyFiles
 from config.metrics.accounts import JWT_KEY_FAULTS
 from config.secrets import secrets_directory
@@ -26,7 +26,7 @@ from tasks.maintenance import (
     sweep_journals,
 )
 from tasks.paid_calls import settle_paid_calls
-from tasks.retention import DAY_MS, PRUNE_ROWS, apply_retention
+from tasks.retention import PRUNE_ROWS, apply_retention
 from tasks.schedule import take_due_slots
 from tests.integration.journals import fetch, journal, look, make_login, outbox_row
 

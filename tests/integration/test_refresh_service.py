@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from config.clock import Deadline, now_ms, sleep
+from config.clock import DAY_MS, Deadline, now_ms, sleep
 from config.metrics.accounts import REFRESH_PROOFS
 from config.patience import under
 from models.database import open_database
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from models.database import Database
     from models.stores.container import Stores
 
-DAY_MS = 86_400_000
 AWAY = pytest.mark.parametrize("away", [False, True], ids=["Redis", "SQL alone"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from wsgiref.handlers import format_date_time
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
     Send = Callable[[bytes], None]
 
-MS_PER_S: Final = 1000
 _NO_BODY: Final = ("204", "304")
 
 

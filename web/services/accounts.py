@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from config.clock import MS_PER_S
 from models.account_acts import BAN, LOGOUT, UNBAN, Act, Acted, act_on_account
 from models.account_facts import SessionSeen, StandingSeen
 from models.accounts import Account, read_account
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from models.stores.session_list import SessionCopy
     from web.services.account_finder import AccountFinder
 
-MS_PER_S: Final = 1000
 # Sessions Redis may list that SQL does not know; others are void by their epoch.
 LATE_AT_MOST: Final = 100
 

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from config.clock import monotonic
+from config.clock import Deadline, monotonic
 from config.logging import get_logger
 from config.metrics.events import EVENT_FAULTS, EVENT_LISTENERS, EVENT_LISTENERS_REFUSED
 from config.open_files import fitting
@@ -27,7 +27,6 @@ from web.services.listeners import Bell, Listener
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from config.clock import Deadline
     from config.settings import Settings
     from models.database import Database
     from models.user_events import NumberedEvent

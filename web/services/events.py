@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from config.clock import Deadline, monotonic, now_ms
+from config.clock import MS_PER_S, Deadline, monotonic, now_ms
 from config.patience import unhurried
 from models.events import EventType
 from web.services.event_follower import EventView, Follower, Wish
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from web.services.event_hub import EventHub
 
 HEARTBEAT: Final = b'{"type": "heartbeat"}\n'
-MS_PER_S: Final = 1000
 # Streams opened together must not end together: a tenth of their life, in steps.
 JITTER_STEPS: Final = 1000
 _encode: Final = msgspec.json.Encoder().encode

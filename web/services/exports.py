@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from config.clock import MS_PER_S
 from models.base import database_now
 from models.operation_work import NewOperation, find_active
 from models.sessions import find_standing
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from web.services.backlog_guard import BacklogGuard
     from web.services.caller import Claims
 
-MS_PER_S: Final = 1000
 EXPORT: Final = "export"
 BUILD_EXPORT: Final = "tasks.exports.build_export"
 

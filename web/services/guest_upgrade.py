@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from config.clock import MS_PER_S
 from config.metrics.accounts import GUESTS
 from models.errors import Forbidden, RedisUnavailable, Unauthenticated
 from models.guest_ids import began_as_guest
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from models.stores.wechat_keys import WeChatSecrets
     from web.services.caller import Claims
 
-MS_PER_S: Final = 1000
 _encode: Final = msgspec.json.Encoder().encode
 
 

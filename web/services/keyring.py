@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, NamedTuple
 
-from config.clock import monotonic, now_ms
+from config.clock import MS_PER_S, monotonic, now_ms
 from config.jwt_keys import TokenKeys, read_token_keys, stamp_of
 from config.logging import get_logger
 from config.metrics.accounts import JWT_KEY_FAULTS
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 KID_BYTES = 8
-MS_PER_S = 1000
 # A flood of invented key ids costs two looks at a file's facts this often, and delays
 # the first token of a new key by no more.
 UNKNOWN_EVERY_S = 0.1

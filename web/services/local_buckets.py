@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from config.clock import monotonic
+from config.clock import MS_PER_S, monotonic
 from config.metrics.limits import LIMITED_LOCALLY, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
 from models.quota import Quota
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # The least recently used bucket is dropped; a dropped bucket counts as full. 20,000
 # of them are about 4 MB.
 MAX_BUCKETS: Final = 20_000
-MS_PER_S: Final = 1000
 LOCK_OUT: Final = "login.failures"
 _ADMITTED: Final = LIMITED_LOCALLY.labels("admitted")
 _REFUSED: Final = LIMITED_LOCALLY.labels("refused")

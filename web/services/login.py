@@ -11,7 +11,7 @@ import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, Deadline, now_ms
 from config.metrics.accounts import LOGINS
 from models.base import new_id
 from models.errors import (
@@ -49,7 +49,6 @@ from wechat.errors import WeChatError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from config.clock import Deadline
     from config.settings import Settings
     from models.database import Database
     from models.stores.container import Stores
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
     from web.services.login_attempt import LoginRequest
     from wechat.gateway import Gateway
 
-MS_PER_S = 1000
 # Callers that joined an exchange look for its record this often.
 JOIN_POLL_S = 0.015
 # A passing fault is remembered only for those who asked at the same moment.

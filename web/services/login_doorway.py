@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from config.clock import MS_PER_S
 from config.metrics.accounts import STANDINGS
 from models.account_links import find_alias
 from models.errors import Forbidden, RedisUnavailable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
     from models.stores.wechat_keys import WeChatSecrets
 
-MS_PER_S = 1000
 # Open; after asking SQL; for the user that an alias stands for; after asking again.
 LOOKS = 4
 

@@ -11,7 +11,7 @@ from concurrent.futures import TimeoutError as Overdue
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Final
 
-from config.clock import Deadline
+from config.clock import MS_PER_S, Deadline
 from config.logging import get_logger
 from config.metrics.accounts import LOGINS_OUTLASTED
 from config.patience import unhurried
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     Fly = Callable[[Deadline], bytes]
 
-MS_PER_S: Final = 1000
 # What its thread is called.
 FLIGHT: Final = "login-flight"
 # Time kept back from WeChat so that the session can still be written.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from config.clock import DAY_MS, MS_PER_S
 from config.notification_templates import TEMPLATES
 from models.errors import FieldFault, InvalidInput
 from models.template_data import faults_of
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     from config.notification_settings import NotificationSettings
     from config.notification_templates import Template
-
-MS_PER_S: Final = 1000
-DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from config.clock import Deadline, monotonic, now_ms, sleep
+from config.clock import MS_PER_S, Deadline, monotonic, now_ms, sleep
 from config.metrics.wechat import OPEN_DATA
 from models.errors import Conflict, OpenDataRefused, RedisUnavailable
 from models.masking import masked
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from web.services.caller import Claims
     from wechat.gateway import Gateway
 
-MS_PER_S = 1000
 STALE = b"stale"
 
 

@@ -6,11 +6,11 @@ gives the files back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from config.clock import Deadline
+from config.clock import MS_PER_S, Deadline
 from models.errors import Conflict, NotFound
 from models.operation_ends import cancel_operation
 from models.operations import OperationView, find_user_view
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from web.services.caller import Claims
 
 T = TypeVar("T")
-MS_PER_S: Final = 1000
 
 
 class OperationAnswer(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from config.clock import MS_PER_S
 from config.patience import unhurried
 from models.base import database_now
 from models.errors import Conflict, NotFound
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
 
-MS_PER_S: Final = 1000
 # Rows of one transaction: locks are held for moments, as in retention.
 CHUNK: Final = 100
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from config.clock import MS_PER_S, Deadline
 from models.errors import (
     Conflict,
     DatabaseUnavailable,
@@ -26,7 +27,6 @@ from models.users import ensure_user
 from wechat.answers import phone_of
 
 if TYPE_CHECKING:
-    from config.clock import Deadline
     from config.settings import Settings
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from web.services.phone_calls import PhoneCalls
     from wechat.answers import PhoneNumber
     from wechat.open_data import SealedData
-
-MS_PER_S = 1000
 
 
 class BoundPhone(msgspec.Struct):

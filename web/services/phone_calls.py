@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from config.clock import Deadline
+from config.clock import MS_PER_S, Deadline
 from config.metrics.paid_calls import PAID_CALLS, PAID_CAP, PAID_FEN, PAID_REFUSED
 from config.patience import unhurried
 from models.errors import (
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     Bind = Callable[[UnitOfWork, PhoneNumber], bool]
 
 KIND = "phone"
-MS_PER_S = 1000
 # Callers that wait for another process's call look for its end this often.
 POLL_S = 0.05
 # Time kept back from WeChat so that the number can still be written.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
+from config.clock import MS_PER_S
 from models.errors import RedisUnavailable
 from models.events import Event, EventType
 from models.guest_ids import began_as_guest
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from models.idempotency import Once
     from web.services.caller import Claims
 
-MS_PER_S: Final = 1000
 _encode: Final = msgspec.json.Encoder().encode
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 from config.queues import LANES, Queue, reader_of
 from models.errors import Unavailable
 from models.outbox_support import LaneBacklog, backlog
@@ -15,8 +15,6 @@ from web.services.shared_gauges import read_gauge
 if TYPE_CHECKING:
     from models.database import Database
     from models.stores.container import Stores
-
-MS_PER_S: Final = 1000
 
 
 class Lane(msgspec.Struct, kw_only=True):

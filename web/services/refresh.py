@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 from config.logging import get_logger
 from config.metrics.accounts import REFRESH_PROOFS, SESSIONS_HEALED
 from config.patience import unhurried
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from web.services.caller import Caller
     from web.services.tokens import Tokens
 
-MS_PER_S = 1000
 # Repairs a Redis copy that is older than what SQL rotated.
 MARK_ROTATED = "tasks.sessions.mark_rotated"
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from config.clock import MS_PER_S
 from models.audit import record_act
 from models.base import database_now
 from models.behaviour_figures import Subject
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
     from web.services.risk_shapes import RiskView
 
-MS_PER_S = 1000
 MOST_REFUSED = 100
 # A device is a client's word: it is on the watch list (slow) or not.
 DEVICE_ACTIONS: Final = ("allow", "slow")

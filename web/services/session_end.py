@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from config.clock import MS_PER_S
 from models.session_ends import Owner, end_sessions
 from models.sessions import EndReason, ensure_sessions
 from models.users import ensure_user
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from models.idempotency import Once
     from models.login_entry import LoginEntry
     from models.stores.container import Stores
-
-MS_PER_S = 1000
 
 
 class Revoked(msgspec.Struct):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from config.clock import MS_PER_S
 from models.login_entry import LoginEntry
 from web.services.tokens import generation_of
 
 if TYPE_CHECKING:
     from web.services.caller import Claims
 
-MS_PER_S = 1000
 FIRST_GENERATION = 1
 
 

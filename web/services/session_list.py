@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from config.clock import MS_PER_S
 from models.errors import NotFound, RedisUnavailable
 from models.ip_cities import read_ip_cities
 from models.login_entry import LoginEntry
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from web.services.caller import Claims
     from web.services.session_end import Revoked
 
-MS_PER_S: Final = 1000
 # Of a user's newest sessions only so many can be too new for SQL.
 LATE_AT_MOST: Final = 100
 

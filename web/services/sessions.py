@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 from config.metrics.accounts import SESSIONS_HEALED
 from config.patience import unhurried
 from models import sessions as rows
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from web.services.tokens import Tokens
 
 Scope = Literal["this", "others", "all"]
-MS_PER_S = 1000
 
 
 class SessionService:

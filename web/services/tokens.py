@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.clock import now_ms
+from config.clock import MS_PER_S, now_ms
 from models.errors import Unauthenticated
 from models.sealing import derive_key
 from web.services.keyring import Keyring
@@ -22,7 +22,6 @@ from web.services.keyring import Keyring
 if TYPE_CHECKING:
     from config.settings import Settings
 
-MS_PER_S = 1000
 MAX_REFRESH_TOKEN = 512
 # 128 bits: no hash of it is turned back, and a token stays short.
 SECRET_BYTES = 16

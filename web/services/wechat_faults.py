@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.clock import now_ms
+from config.clock import MINUTE_MS, now_ms
 from models.errors import (
     Conflict,
     Forbidden,
@@ -24,7 +24,6 @@ from wechat.errors import (
     WeChatTimeout,
 )
 
-MINUTE_MS = 60_000
 # A day's quota does not come back soon; clients should not ask every minute.
 RATE_DAY_WAIT_MS = 3_600_000
 

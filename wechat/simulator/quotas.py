@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-MINUTE_MS = 60_000
-DAY_MS = 86_400_000
 # WeChat's days begin at midnight in China.
 CHINA_MS = 8 * 3_600_000
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal
 
-from config.clock import now_ms
+from config.clock import DAY_MS, MINUTE_MS, now_ms
 from wechat.simulator.faults import Faults
-from wechat.simulator.quotas import CHINA_MS, DAY_MS, MINUTE_MS, Window
+from wechat.simulator.quotas import CHINA_MS, Window
 from wechat.simulator.tokens import TokenPools
 
 CODE_LIFE_MS: Final = 300 * 1000

@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 from random import Random
 
-from wechat.simulator.quotas import CHINA_MS, DAY_MS, Window
+from config.clock import DAY_MS
+from wechat.simulator.quotas import CHINA_MS, Window
 from wechat.simulator.wire import Refused
 
 LIFE_MS = 7200 * 1000

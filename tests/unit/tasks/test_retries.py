@@ -8,14 +8,13 @@ from typing import Any
 
 import pytest
 
-from config.clock import now_ms
+from config.clock import DAY_MS, now_ms
 from config.work_settings import JournalSettings
 from models.errors import DatabaseUnavailable
 from tasks.retries import backoff_ms, retry_wait_ms, until_china_midnight_ms
 from wechat.errors import BreakerOpen, refusal
 
 PATH = "/cgi-bin/message/subscribe/send"
-DAY_MS = 86_400_000
 
 
 @dataclass
