@@ -143,6 +143,13 @@ def test_without_redis_each_process_has_a_breaker_of_its_own(
     wait_until(lambda: login(finder) == "40029", within_s=5, what="its own probe")
 
 
+def test_a_probe_that_is_due_at_once_waits_for_no_rounding(stores: Stores) -> None:
+    # Many, so that some of them surely fall into the later half of a millisecond.
+    for number in range(100):
+        stores.shut_paths.shut(f"/{number}", 0)
+        assert stores.shut_paths.take_probe(f"/{number}", 60) == 0
+
+
 def test_a_probe_whose_process_died_frees_its_place(stores: Stores) -> None:
     shut = stores.shut_paths
     shut.shut("/held", 0)

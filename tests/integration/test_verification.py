@@ -56,7 +56,7 @@ def test_a_bound_phone_ends_the_demand_at_once(private: PrivateHouse, way: str) 
         private.bind(me, private.phone_code(OPENID, NUMBER))
     else:
         data, _ = private.sealed(OPENID, "phone")
-        private.phones.bind_by_data(me, data, Deadline.after_ms(3000))
+        private.phones.bind_by_data(me, data, Deadline.after_ms(9000))
 
     assert action_of(private, me) == "allow"
     # Seen by the next request, not only after the relay's next round.
