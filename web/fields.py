@@ -29,6 +29,7 @@ PAGE: Final = r"^[A-Za-z0-9_-][A-Za-z0-9_/.-]*(\?[!-~]*)?$(?!\n)"
 
 LoginCode = Annotated[str, Meta(min_length=1, max_length=128, pattern=CODE)]
 AppName = Annotated[str, Meta(min_length=1, max_length=64, pattern=NAME)]
+UserId = Annotated[str, Meta(min_length=1, max_length=40, pattern=NAME)]
 DeviceName = Annotated[str, Meta(min_length=1, max_length=64, pattern=DEVICE_NAME)]
 ShortText = Annotated[str, Meta(max_length=32, pattern=PRINTABLE)]
 Text = Annotated[str, Meta(max_length=64, pattern=PRINTABLE)]

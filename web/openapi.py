@@ -14,6 +14,7 @@ import msgspec
 from web.answers import JSON, NDJSON, Failure
 from web.errors import PROBLEMS
 from web.idempotency import HEADER, REPLAYED
+from web.lean_flask import PathName
 from web.routes import Auth, Limit
 
 if TYPE_CHECKING:
@@ -155,7 +156,12 @@ def _body(body: type[msgspec.Struct], forms: tuple[tuple[str, ...], ...]) -> Jso
 
 def _path_parameters(route: Route) -> list[Json]:
     return [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": {"type": "string", "pattern": f"^{PathName.regex}$"},
+        }
         for name in _PATH_VARIABLE.findall(route.path)
     ]
 

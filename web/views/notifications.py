@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from models.notifications import NotificationView
-from web.fields import AppName, DedupeKey, PagePath
+from web.fields import AppName, DedupeKey, PagePath, UserId
 from web.routes import Auth, Call, Limit, Routes, Spec
 from web.services.notification_request import NewNotification
 
@@ -33,7 +33,7 @@ class NotificationBody(msgspec.Struct, forbid_unknown_fields=True):
     """
 
     app_id: AppName
-    user_id: Annotated[str, Meta(min_length=1, max_length=40)]
+    user_id: UserId
     template_key: Annotated[str, Meta(min_length=1, max_length=64)]
     data: Fields
     page: PagePath | None = None
