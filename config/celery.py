@@ -12,14 +12,6 @@ from kombu import Queue as BrokerQueue
 from config.queues import MODULE_QUEUES, Queue
 from config.setting_tree import Settings
 
-# What waits on WeChat has a worker of its own: threads, isolated from the rest. So has
-# bulk work, which may fill its process for minutes and must delay nobody.
-NOTIFIER_QUEUES = (Queue.NOTIFICATIONS,)
-BULK_QUEUES = (Queue.BULK,)
-WORKER_QUEUES = tuple(
-    queue for queue in Queue if queue not in (*NOTIFIER_QUEUES, *BULK_QUEUES)
-)
-
 ROUTES: dict[str, dict[str, str]] = {
     f"{module}.*": {"queue": queue.value} for module, queue in MODULE_QUEUES.items()
 }

@@ -44,7 +44,9 @@ MODULE_QUEUES: dict[str, Queue] = {
     "tasks.risk": Queue.MAINTENANCE,
 }
 
-# Which process of the Procfile serves which queues; a test keeps both alike.
+# Which process of the Procfile serves which queues; a test keeps both alike. What waits
+# on WeChat has a worker of its own: threads, isolated from the rest. So has bulk work,
+# which may fill its process for minutes and must delay nobody.
 READERS: dict[str, tuple[Queue, ...]] = {
     "worker": (
         Queue.LOGINS,

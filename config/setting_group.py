@@ -5,10 +5,9 @@ Groups live in `config/*_settings.py`; `config/settings.py` fills them.
 
 from __future__ import annotations
 
-from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 LOCAL_HOST = "127.0.0.1"
@@ -47,6 +46,3 @@ def url_scheme(url: str) -> str:
         message = "is not an address that can be taken apart (check its port)"
         raise ValueError(message) from None
     return parts.scheme.lower()
-
-
-NameList = Annotated[tuple[str, ...], BeforeValidator(split_list)]

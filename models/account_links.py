@@ -14,8 +14,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.base import TABLE_OPTIONS, AppId, Base, EpochMs, Id, database_now, upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy.orm import Session
 
 LinkReason = Literal["guest", "unionid", "phone"]
@@ -96,14 +94,3 @@ def link_accounts(
     )
     session.flush()
     return True
-
-
-def list_links(session: Session, user_id: str) -> Sequence[AccountLink]:
-    """Return the links of a user, whichever side it stands on."""
-    return session.scalars(
-        select(AccountLink)
-        .where(
-            (AccountLink.user_id == user_id) | (AccountLink.other_user_id == user_id)
-        )
-        .order_by(AccountLink.found_at)
-    ).all()

@@ -42,7 +42,6 @@ EpochMs = Annotated[int, mapped_column(BigInteger)]
 Id = Annotated[str, mapped_column(String(40))]
 AppId = Annotated[str, mapped_column(String(64))]
 DeviceId = Annotated[str, mapped_column(String(64))]
-Name = Annotated[str, mapped_column(String(64))]
 # MySQL's TEXT ends at 64 kB; answers and results may be longer.
 LONG_TEXT = Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 

@@ -25,8 +25,6 @@ from models.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy.orm import Session
 
 DETAIL_LENGTH = 500
@@ -114,18 +112,6 @@ def record_security_event(
             detail=detail[:DETAIL_LENGTH] or None,
         )
     )
-
-
-def list_security_events(
-    session: Session, user_id: str, limit: int
-) -> Sequence[SecurityEvent]:
-    """Return the newest events of a user, newest first."""
-    return session.scalars(
-        select(SecurityEvent)
-        .where(SecurityEvent.user_id == user_id)
-        .order_by(SecurityEvent.at.desc(), SecurityEvent.id.desc())
-        .limit(limit)
-    ).all()
 
 
 def prune(session: Session, *, before: int, limit: int) -> int:

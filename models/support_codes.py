@@ -11,7 +11,6 @@ from typing import Final
 
 # Crockford's: no I, L, O or U, which are misread.
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-SYMBOLS: Final = 10
 ID_BITS, CODE_BITS = 104, 50
 # Of users that WeChat told us of, and of those that began as guests.
 PREFIXES: Final = ("u_", "g_")

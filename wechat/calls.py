@@ -47,16 +47,6 @@ class Observer(Protocol):
         """Take note of one fetch of an access token."""
 
 
-class Unobserved:
-    """The observer that takes no note."""
-
-    def called(self, path: str, outcome: str, seconds: float) -> None:
-        """Do nothing."""
-
-    def refreshed(self, outcome: str) -> None:
-        """Do nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """Bounds of one call, in seconds.

@@ -31,8 +31,7 @@ RESET_SESSION: Final = "/wxa/resetusersessionkey"
 PHONE_NUMBER: Final = "/wxa/business/getuserphonenumber"
 SEND_SUBSCRIBE: Final = "/cgi-bin/message/subscribe/send"
 RISK_RANK: Final = "/wxa/getuserriskrank"
-# What the answer is wanted for: somebody who signs up, or who abuses what we offer.
-SIGN_UP: Final = 0
+# What the rank is wanted for: somebody may abuse what we offer.
 ABUSE: Final = 1
 
 

@@ -25,7 +25,6 @@ WeChatError                     path, errcode, retry class, `sent`
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import Final
 
@@ -121,11 +120,6 @@ class WeChatRefused(WeChatError):
         self.errmsg = errmsg
         self.label = str(errcode) if errcode in ERRCODES else "other"
 
-    @property
-    def display(self) -> str:
-        """The errmsg without its request id; the whole text is for the log only."""
-        return _RID.sub("", self.errmsg)
-
 
 class WeChatBusy(WeChatRefused):
     """-1, 61080: WeChat says it did nothing and may be asked again."""
@@ -207,8 +201,6 @@ ERRCODES: Final[dict[int, type[WeChatRefused]]] = {
     **dict.fromkeys((47001, 47002, 47003, 40033, 48001, 48004), ConfigError),
     **dict.fromkeys((50002, 50004, 50007, 89503, 89506, 89507), ConfigError),
 }
-
-_RID = re.compile(r",?\s*(?:rid:|hints?:\s*\[).*$", re.DOTALL)
 
 
 def refusal(path: str, errcode: int, errmsg: str) -> WeChatRefused:

@@ -61,10 +61,6 @@ class BehaviourStore:
         """Take a device off the watch list."""
         self._redis.execute("DEL", self._keys.watched(device_id))
 
-    def is_watched(self, device_id: str) -> bool:
-        """Whether the device is on the watch list."""
-        return self.watched_ms(device_id) > 0
-
     def watched_ms(self, device_id: str) -> int:
         """Return how long the device stays on the watch list, 0 when it is not."""
         return max(0, int(self._redis.execute("PTTL", self._keys.watched(device_id))))

@@ -14,7 +14,6 @@ from models.login_entry import LoginEntry
 from models.logins import record_logins
 from models.risk_marks import RiskMark, list_marks
 from models.schedule import ScheduleSlot
-from models.security_events import list_security_events
 from models.standings import UserStanding, find_user_standing
 from models.stores.behaviour import ROW
 from models.stores.container import open_stores
@@ -22,6 +21,7 @@ from models.stores.wechat_keys import WeChatSecrets
 from tasks.app import _process, configure, resources
 from tasks.login_batch import Sealing
 from tasks.risk import judge_behaviour
+from tests.integration.security_history import security_history
 from wechat.client import RISK_RANK
 from wechat.gateway import open_gateway
 from wechat.simulator.state import SimApp, SimState
@@ -124,9 +124,8 @@ class RiskHouse:
 
     def events(self, user_id: str) -> list[str]:
         """Return kind and words of what befell the user, oldest first."""
-        with self.house.database.read() as session:
-            rows = list_security_events(session, user_id, 100)
-            return [f"{row.kind}: {row.detail}" for row in reversed(rows)]
+        events = security_history(self.house.database, user_id)
+        return [f"{event.kind}: {event.detail}" for event in events]
 
     def questions(self) -> int:
         """Return how often WeChat was asked for a rank."""

@@ -17,12 +17,12 @@ from models.errors import Conflict, KuaidaError, NotFound, RedisUnavailable
 from models.identities import IdentityRow
 from models.logins import record_logins
 from models.sealing import IdentityHasher
-from models.security_events import list_security_events
 from models.standings import PUBLISH
 from models.stores.container import open_stores
 from models.support_codes import support_code_of
 from models.user_events import read_after
 from tests.conftest import NOWHERE
+from tests.integration.security_history import security_history
 from tests.integration.session_house import APP, House, claims, late_login
 from web.services.account_finder import AccountFinder
 from web.services.accounts import AccountService
@@ -75,9 +75,8 @@ def reason(act: Callable[[], object]) -> str:
 
 
 def history(house: House, user_id: str = ONE) -> list[tuple[str, str | None]]:
-    with house.database.read() as session:
-        events = list_security_events(session, user_id, 100)
-    return [(event.kind, event.detail) for event in reversed(events)]
+    events = security_history(house.database, user_id)
+    return [(event.kind, event.detail) for event in events]
 
 
 def audit(house: House) -> list[tuple[str, str, str | None]]:

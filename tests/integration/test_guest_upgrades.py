@@ -14,12 +14,12 @@ import pytest
 from models.account_links import AccountLink, UserAlias
 from models.errors import KuaidaError, Unavailable
 from models.identities import Identity
-from models.security_events import list_security_events
 from models.standings import PUBLISH, ban
 from models.user_events import read_after
 from models.users import User, ensure_user, update_profile
 from tests.conftest import NOWHERE
 from tests.integration.guest_house import GuestHouse, claims_of, open_guest_house
+from tests.integration.security_history import security_history
 from web.services.sessions import SessionService
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def told(house: GuestHouse, user_id: str, kind: str) -> list[dict[str, Any]]:
 
 
 def history(house: GuestHouse, user_id: str) -> list[str]:
-    with house.database.read() as session:
-        return [e.kind for e in list_security_events(session, user_id, 100)]
+    return [event.kind for event in security_history(house.database, user_id)]
 
 
 # A person of whom nobody knows

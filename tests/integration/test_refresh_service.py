@@ -13,7 +13,6 @@ from config.metrics.accounts import REFRESH_PROOFS
 from config.patience import under
 from models.database import open_database
 from models.errors import Forbidden, Unauthenticated
-from models.security_events import list_security_events
 from models.sessions import Session
 from models.standings import set_action
 from tasks.app import configure, resources
@@ -21,6 +20,7 @@ from tasks.logins import enrich_logins
 from tasks.sessions import mark_rotated
 from tests.identity.forge import b64
 from tests.integration.journals import fetch
+from tests.integration.security_history import security_history
 from tests.integration.session_house import House, claims, open_pair
 from web.services.refresh import MARK_ROTATED
 from web.services.sessions import SessionService
@@ -122,8 +122,7 @@ def test_reuse_stands_once_in_the_history_of_the_account(
         with pytest.raises(Unauthenticated):
             hasty.refresh(first, away=away)
 
-    with hasty.database.read() as session:
-        events = list_security_events(session, "u_1", 10)
+    events = security_history(hasty.database, "u_1")
     assert [(e.kind, e.session_id) for e in events] == [
         ("refresh_reused", grant.session_id)
     ]

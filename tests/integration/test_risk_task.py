@@ -206,7 +206,7 @@ def test_a_farm_puts_its_device_on_the_watch_list(open_house: Open) -> None:
     subject = Subject("device", "farm-phone")
     mark = house.marks(subject)["users_per_device"]
     assert json.loads(mark.evidence) == {"count": 4, "limit": 4.0}
-    assert house.house.stores.behaviour.is_watched("farm-phone")
+    assert house.house.stores.behaviour.watched_ms("farm-phone") > 0
     # Whoever logs in through it from now on is asked about.
     newcomer = house.user("newcomer", rank=4, device="farm-phone")
     house.run()
@@ -223,7 +223,7 @@ def test_the_watch_list_comes_back_after_redis_lost_it(open_house: Open) -> None
 
     house.run()
 
-    assert house.house.stores.behaviour.is_watched("farm-phone")
+    assert house.house.stores.behaviour.watched_ms("farm-phone") > 0
 
 
 def test_many_devices_of_one_user_are_a_finding(open_house: Open) -> None:

@@ -3,13 +3,8 @@
 import pytest
 from celery.app.defaults import DEFAULTS
 
-from config.celery import (
-    BULK_QUEUES,
-    NOTIFIER_QUEUES,
-    WORKER_QUEUES,
-    celery_options,
-)
-from config.queues import Queue
+from config.celery import celery_options
+from config.queues import READERS, Queue
 from config.schedule import ASK, SCHEDULE, beat_schedule
 from config.settings import load_settings
 
@@ -57,9 +52,9 @@ def test_results_go_to_sql_and_are_off_unless_asked_for(options):
 
 
 def test_each_queue_has_one_kind_of_worker():
-    lanes = [*WORKER_QUEUES, *NOTIFIER_QUEUES, *BULK_QUEUES]
+    served = [queue for queues in READERS.values() for queue in queues]
 
-    assert sorted(lanes) == sorted(Queue)
+    assert sorted(served) == sorted(Queue)
 
 
 def test_beat_asks_for_each_job_twice_a_slot_at_least():

@@ -13,7 +13,7 @@ from models.errors import RedisUnavailable
 from wechat.access_token import AccessTokens
 from wechat.breaker import Breaker, BreakerPolicy
 from wechat.breakers import Breakers
-from wechat.calls import Caller, CallLimits, Observer, Unobserved
+from wechat.calls import Caller, CallLimits, Observer
 from wechat.client import App, BusyPolicy, WeChatClient
 from wechat.errors import WeChatError
 from wechat.token_store import HeldToken, StoredToken, TokenPolicy
@@ -23,6 +23,16 @@ APP_ID = "wxdemo0000000001"
 SECRET = "s3cret-of-the-demo-app"
 LIMITS = CallLimits(5.0)
 POLICY = TokenPolicy(300.0, poll_s=0.001, wait_s=0.05, backoff_s=1.0)
+
+
+class Unobserved:
+    """The observer that takes no note."""
+
+    def called(self, path: str, outcome: str, seconds: float) -> None:
+        """Do nothing."""
+
+    def refreshed(self, outcome: str) -> None:
+        """Do nothing."""
 
 
 def soon(milliseconds: float = 2000) -> Deadline:

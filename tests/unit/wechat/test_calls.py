@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.wechat.doubles import ScriptedTransport, make_caller, says, soon
-from wechat.calls import Unobserved
+from tests.unit.wechat.doubles import (
+    ScriptedTransport,
+    Unobserved,
+    make_caller,
+    says,
+    soon,
+)
 from wechat.errors import (
     BreakerOpen,
     CodeInvalid,

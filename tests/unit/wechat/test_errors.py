@@ -49,22 +49,6 @@ def test_an_unknown_errcode_is_a_plain_refusal_with_a_bounded_label() -> None:
     assert error.label == "other"
 
 
-@pytest.mark.parametrize(
-    "errmsg",
-    [
-        "invalid code rid: 1-2-3",
-        "invalid code, rid: 1-2-3",
-        "invalid code hint: [abc]",
-        "invalid code, hints: [ req_id: 7 ]",
-    ],
-)
-def test_the_request_id_is_stripped_for_display_only(errmsg) -> None:
-    error = refusal("/p", 40029, errmsg)
-
-    assert error.display == "invalid code"
-    assert errmsg in str(error)
-
-
 def test_every_code_of_the_table_makes_a_refusal() -> None:
     assert all(issubclass(kind, WeChatRefused) for kind in ERRCODES.values())
 
