@@ -25,6 +25,7 @@ from config.log_lines import (
     write_exception,
 )
 from config.log_sink import LineSink
+from config.metrics.processes import LOG_LINES_LOST
 from config.redaction import redact
 from config.setting_tree import Settings
 
@@ -112,7 +113,7 @@ class _PipeHandler(logging.Handler):
                 event = processor(None, level, event)
             self._sink.write(event)
         except Exception:  # noqa: BLE001 (a log line must never fail its caller)
-            self._sink.dropped += 1
+            LOG_LINES_LOST.inc()
 
 
 def configure_logging(

@@ -38,7 +38,7 @@ class _Request(NamedTuple):
 
 
 class Observer(Protocol):
-    """Who is told of each call: the metrics, or nobody."""
+    """Who is told of each call; `wechat/gateway.py` lends the metrics."""
 
     def called(self, path: str, outcome: str, seconds: float) -> None:
         """Take note of one call; ``outcome`` is an errcode or a word."""

@@ -1,4 +1,4 @@
-"""What is counted of workers, relay and beat themselves: alive, stuck, replaced."""
+"""What is counted of processes themselves: alive, stuck, replaced, unheard."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ BEAT_ASKED: Final = Counter(
 )
 BEAT_FAILURES: Final = Counter(
     "kuaida_beat_failures", "Rounds of beat that found no broker."
+)
+LOG_LINES_LOST: Final = Counter(
+    "kuaida_log_lines_lost", "Log lines that could not be made, or not be written."
 )
 
 # Present from the start: see the package.
