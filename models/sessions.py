@@ -1,12 +1,11 @@
 """Sessions in SQL: the truth about rotation and revocation.
 
 `models/stores/sessions.py` keeps the fast copy; this table answers when Redis is
-away or was wiped.
+away or was wiped. `models/rotation.py` is the rule by which a refresh token is used.
 """
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy import BigInteger, Index, String, delete, func, select, update
@@ -23,7 +22,7 @@ from models.base import (
     database_now_ms,
     upsert,
 )
-from models.rotation_trail import TRAIL_TEXT, read_trail, write_trail
+from models.rotation_trail import TRAIL_TEXT
 from models.users import User
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session as SqlSession
 
     from models.login_entry import LoginEntry
-    from models.standings import UserStanding
 
 # MySQL wants a limit where there is an offset; the next login ends the others.
 REPLACED_AT_ONCE = 1000
@@ -68,7 +66,7 @@ class Session(Base):
 EndReason = Literal["logout", "reused", "replaced", "banned", "admin"]
 
 
-class Standing(NamedTuple):
+class SessionState(NamedTuple):
     """A session as SQL knows it; Redis may know a later rotation."""
 
     live: bool
@@ -88,83 +86,13 @@ class Standing(NamedTuple):
         return self.user_id, self.app_id, self.epoch
 
 
-Outcome = Literal[
-    "rotated",
-    "grace",
-    "revoked",
-    "banned",
-    "blocked",
-    "reused",
-    "forged",
-    "behind",
-    "unknown",
-]
-
-
-class Rotation(NamedTuple):
-    """What became of a presented refresh token; ``at`` is when (epoch ms)."""
-
-    outcome: Outcome
-    generation: int = 0
-    at: int = 0
-
-
-class Presented(NamedTuple):
-    """A refresh token as SQL sees it; ``ends_at`` is its successor's end."""
-
-    generation: int
-    made_at: int
-    refresh_hash: str
-    ends_at: int
-
-
-def decide_rotation(
-    row: Session,
-    standing: UserStanding,
-    presented: Presented,
-    *,
-    now: int,
-    grace_ms: int,
-) -> Rotation:
-    """Apply the rotation rule (RFC 9700 4.14.2, with a grace) to a locked row.
-
-    Each repeat inside its own grace gets the successor that the first use got, also
-    when that has been rotated since. A generation above the row's is one that Redis
-    issued and SQL has not heard of yet; the signature proves it ours, so it counts as
-    current. When the presented one was made stands in itself, signed: the row may not
-    know it.
-    """
-    barred = standing.barred_at(now)
-    if barred is not None:
-        return Rotation(barred)
-    over = row.expires_at <= now or row.epoch < standing.epoch
-    if over or row.revoked_at is not None:
-        return Rotation("revoked")
-    row.refresh_hash = row.refresh_hash or presented.refresh_hash
-    if not hmac.compare_digest(row.refresh_hash, presented.refresh_hash):
-        return Rotation("forged")
-    made = read_trail(row.trail) | {row.generation: row.rotated_at}
-    if presented.generation >= row.generation:
-        made[presented.generation] = presented.made_at
-        row.trail = write_trail(made, after=now - grace_ms)
-        row.generation = presented.generation + 1
-        row.rotated_at = row.last_seen_at = now
-        row.expires_at = max(row.expires_at, presented.ends_at)
-        return Rotation("rotated", row.generation, now)
-    successor = presented.generation + 1
-    if successor in made and now - made[successor] < grace_ms:
-        return Rotation("grace", successor, made[successor])
-    row.revoked_at, row.ended_by = now, "reused"
-    return Rotation("reused")
-
-
-def find_standing(session: SqlSession, session_id: str) -> Standing | None:
+def find_session_state(session: SqlSession, session_id: str) -> SessionState | None:
     """Return what SQL knows of the session, None when there is no row."""
     row = session.get(Session, session_id)
     if row is None:
         return None
     live = row.revoked_at is None and row.expires_at > database_now(session)
-    return Standing(
+    return SessionState(
         live,
         row.user_id,
         row.app_id,

@@ -13,8 +13,9 @@ import msgspec
 from config.clock import now_ms
 from config.metrics.accounts import REFRESH_PROOFS
 from models.login_entry import LoginEntry
+from models.rotation import Rotation
 from models.rotation_trail import TRAIL_LENGTH
-from models.sessions import EndReason, Rotation
+from models.sessions import EndReason
 from models.stores.scripts import load_script
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Rotates refresh tokens: in Redis, in SQL when Redis cannot, one successor for all.
 
 The rule is in `models/stores/lua/rotate_session.lua` and, for SQL, in
-`models/sessions.py`; decision 0007 tells why tokens are derived.
+`models/rotation.py`; decision 0007 tells why tokens are derived.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from models.errors import (
     Unauthenticated,
 )
 from models.login_entry import LoginEntry
+from models.rotation import Presented, Rotation, decide_rotation
 from models.session_ends import Owner, tell_ended
-from models.sessions import Presented, Rotation
 from models.standings import find_user_standing
 from models.users import ensure_user
 from web.services.session_end import SessionEnd
@@ -138,7 +138,7 @@ class RefreshService:
         presented = Presented(
             entry.generation, made_at, entry.refresh_hash or "", entry.expires_at
         )
-        return rows.decide_rotation(
+        return decide_rotation(
             row, standing, presented, now=now_ms(), grace_ms=self._grace_ms
         )
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.rotation import Presented, Rotation, decide_rotation
 from models.rotation_trail import TRAIL_LENGTH, TRAIL_TEXT
-from models.sessions import Presented, Rotation, Session, decide_rotation
+from models.sessions import Session
 from models.standings import NOBODY_SPECIAL, UserStanding
 
 GRACE_MS = 10_000
