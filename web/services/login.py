@@ -17,14 +17,12 @@ from models.base import new_id
 from models.errors import (
     KuaidaError,
     Limited,
-    LoginCodeInvalid,
     RedisUnavailable,
-    Unauthenticated,
     Upstream,
 )
 from models.login_entry import UNKNOWN_EPOCH, LoginEntry
 from models.sealing import IdentityHasher
-from models.stores.admission import FailedExchange, Flight
+from models.stores.admission import Flight
 from models.stores.wechat_keys import WeChatSecrets
 from models.waiting import wait_for
 from web.services.apps import Apps
@@ -32,12 +30,11 @@ from web.services.guest_upgrade import GuestUpgrade
 from web.services.login_answer import LoginAnswer, login_answer
 from web.services.login_attempt import Attempt
 from web.services.login_doorway import LoginDoorway
+from web.services.login_failures import LoginFailures
 from web.services.login_fallback import LoginFallback
 from web.services.login_flight import outlast
 from web.services.login_record import (
     decode_record,
-    encode_record,
-    failure_record,
     is_record,
     raise_failure,
 )
@@ -58,12 +55,9 @@ if TYPE_CHECKING:
 
 # Callers that joined an exchange look for its record this often.
 JOIN_POLL_S = 0.015
-# A passing fault is remembered only for those who asked at the same moment.
-PASSING_FAULT_MS = 500
-_SUCCEEDED = LOGINS.labels("ok")
 # With less time than this left a joined caller does not try by itself.
 WORTHWHILE_S = 0.5
-LASTING_FAULTS = ("login_code_invalid", "high_risk_user")
+_SUCCEEDED = LOGINS.labels("ok")
 
 
 class LoginService:
@@ -76,7 +70,6 @@ class LoginService:
         database: Database,
         gateway: Gateway,
     ) -> None:
-        self._settings = settings
         self._patience_s = settings.wechat.login_patience_s
         self._stores = stores
         self._gateway = gateway
@@ -84,6 +77,7 @@ class LoginService:
         self._hasher = IdentityHasher(settings.secrets.id_key)
         self._doorway = LoginDoorway(settings, stores, database)
         self._fallback = LoginFallback(settings, database)
+        self._failures = LoginFailures(stores, settings.tokens)
         self._repeats = LoginRepeats(stores, database)
         self._guests = GuestUpgrade(settings, stores, database)
         self._apps = Apps(settings)
@@ -185,14 +179,14 @@ class LoginService:
         try:
             entry, found = self._exchange(attempt, until)
         except KuaidaError as error:
-            self._remember_failure(attempt, error)
+            self._failures.remember(attempt, error)
             raise
         try:
             raw = self._doorway.open(attempt.code_key, entry, found)
         except RedisUnavailable:
             raw = self._fallback.journal(entry, found)
         except KuaidaError as error:
-            self._remember_failure(attempt, error)
+            self._failures.remember(attempt, error)
             raise
         self._fallback.remember(attempt.code_key, raw)
         return raw
@@ -233,42 +227,3 @@ class LoginService:
             refresh_hash=hash_of(secret),
             max_sessions=self._max_sessions[attempt.app_id],
         )
-
-    def _remember_failure(self, attempt: Attempt, error: KuaidaError) -> None:
-        life_ms = PASSING_FAULT_MS
-        code_life_ms = self._settings.tokens.code_life_s * MS_PER_S
-        if error.reason in LASTING_FAULTS:
-            life_ms = code_life_ms
-        elif error.reason == "wechat_timeout" or isinstance(error, Unauthenticated):
-            # Its caller had no more time, or sent a guest's token that was refused;
-            # those who joined may do better.
-            life_ms = 0
-        if life_ms == PASSING_FAULT_MS and isinstance(error, Upstream | Limited):
-            # Sooner, a repetition would only be told the same.
-            error.retry_after_ms = max(error.retry_after_ms or 0, life_ms)
-        try:
-            self._stores.admission.record_failure(
-                attempt.limits,
-                attempt.code_key,
-                FailedExchange(
-                    mark=attempt.mark,
-                    record=encode_record(failure_record(error)),
-                    life_ms=life_ms,
-                    counts=isinstance(error, LoginCodeInvalid),
-                    spent_key=attempt.spent_key,
-                    spent_ms=code_life_ms if _may_be_spent(error) else 0,
-                ),
-            )
-        except RedisUnavailable:
-            return
-
-
-def _may_be_spent(error: KuaidaError) -> bool:
-    """Whether WeChat may have used the code up without our hearing of it.
-
-    That it refuses the code next time is then no failure of the phone's.
-    """
-    cause = error.__cause__
-    if not isinstance(error, Upstream) or not isinstance(cause, WeChatError):
-        return False
-    return cause.sent
