@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -15,7 +15,7 @@ Address = Annotated[str, msgspec.Meta(max_length=45)]
 RequestId = Annotated[str, msgspec.Meta(max_length=64)]
 EpochMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
-
+FIRST_GENERATION: Final = 1
 # Stands for the epoch in what the script that opens a session is to fill in.
 UNKNOWN_EPOCH = -1
 
@@ -34,7 +34,7 @@ class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     session_id: Id
     at: EpochMs
     expires_at: EpochMs
-    generation: Annotated[int, msgspec.Meta(ge=1, le=2**53)] = 1
+    generation: Annotated[int, msgspec.Meta(ge=1, le=2**53)] = FIRST_GENERATION
     has_unionid: bool = False
     device: DeviceInfo | None = None
     ip: Address | None = None

@@ -1,7 +1,7 @@
 """Logins outside the Redis stream: as sealed text in the payload of an outbox row.
 
-Written by `web/services/login.py` while Redis is away and by `tasks/logins.py` for
-entries that cannot be stored; read by `tasks/logins.py`.
+Written by `web/services/login_fallback.py` while Redis is away and by
+`tasks/login_batch.py` for entries that cannot be stored; read by `tasks/logins.py`.
 """
 
 from __future__ import annotations

@@ -124,17 +124,6 @@ def write_batch(house: Resources, logins: Mapping[StreamEntry, LoginEntry]) -> W
     return written
 
 
-def _record(
-    uow: UnitOfWork, logins: list[LoginEntry], sealing: Sealing
-) -> list[Profile]:
-    """Write the logins, and have WeChat asked whose keys may be in the wrong order."""
-    contested = {(e.user_id, e.app_id) for e in logins if e.contested}
-    for user_id, app_id in sorted(contested):
-        live_s = sealing.keys_live_s
-        uow.enqueue(SETTLE_KEY, user_id, app_id=app_id, useful_for_s=live_s)
-    return record_logins(uow.session, logins, sealing.find)
-
-
 def set_aside(house: Resources, poison: Sequence[Poison]) -> None:
     """Keep entries that cannot be stored as dead outbox rows, each of them once."""
     if not poison:
@@ -160,3 +149,14 @@ def _write(house: Resources, logins: list[LoginEntry]) -> list[Profile]:
                 continue
             raise Refused(cause_of(error)) from error
     raise AssertionError
+
+
+def _record(
+    uow: UnitOfWork, logins: list[LoginEntry], sealing: Sealing
+) -> list[Profile]:
+    """Write the logins, and have WeChat asked whose keys may be in the wrong order."""
+    contested = {(e.user_id, e.app_id) for e in logins if e.contested}
+    for user_id, app_id in sorted(contested):
+        live_s = sealing.keys_live_s
+        uow.enqueue(SETTLE_KEY, user_id, app_id=app_id, useful_for_s=live_s)
+    return record_logins(uow.session, logins, sealing.find)

@@ -7,7 +7,7 @@ in the commit of the act itself.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,7 +18,7 @@ from models.accounts import Account, read_account
 from models.errors import RedisUnavailable
 from models.standings import find_user_standing
 from models.users import pending_user
-from web.services.session_list import late_entry
+from web.services.session_entries import late_entry, list_copies
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
     from models.stores.session_list import SessionCopy
     from web.services.account_finder import AccountFinder
-
-# Sessions Redis may list that SQL does not know; others are void by their epoch.
-LATE_AT_MOST: Final = 100
 
 
 class AccountService:
@@ -45,6 +42,7 @@ class AccountService:
     ) -> None:
         self._life_ms = settings.tokens.refresh_s * MS_PER_S
         self._stores = stores
+        self._list = stores.session_list
         self._database = database
         self._finder = finder
 
@@ -54,7 +52,7 @@ class AccountService:
         Redis away: sessions that SQL does not know yet are left out.
         """
         found = self._finder.find(name)
-        copies = self._copies(found.user_id)
+        copies = list_copies(self._list, found.user_id)
         with self._database.read() as session:
             account = read_account(session, found.user_id) or _unknown(found)
         known = {one.id for one in account.sessions}
@@ -75,7 +73,7 @@ class AccountService:
 
     def _act(self, name: str, act: Act, reason: str, once: Once | None) -> Acted:
         found = self._finder.find(name)
-        copies = self._copies(found.user_id) if act.ends else []
+        copies = list_copies(self._list, found.user_id) if act.ends else []
         late = [late_entry(copy, self._life_ms) for copy in copies]
         acted = self._database.transact(
             lambda work: act_on_account(work, found, act, late, reason), once
@@ -98,11 +96,6 @@ class AccountService:
                 self._stores.sessions.revoke(
                     user_id, listed, life_ms=self._life_ms, reason=act.ends
                 )
-
-    def _copies(self, user_id: str) -> list[SessionCopy]:
-        with suppress(RedisUnavailable):
-            return self._stores.session_list.newest(user_id, LATE_AT_MOST)
-        return []
 
     def _late(self, copy: SessionCopy) -> SessionSeen:
         return SessionSeen(

@@ -17,14 +17,14 @@ from models.guest_ids import began_as_guest
 from models.guest_upgrades import upgrade_guest
 from models.guests import find_guest_state
 from models.identity_sealing import IdentitySealer
-from models.login_entry import LoginEntry
-from web.services.tokens import generation_of
+from web.services.session_entries import vouched_entry
 
 if TYPE_CHECKING:
     from config.settings import Settings
     from models.database import Database
     from models.guest_upgrades import Upgraded
     from models.guests import GuestState
+    from models.login_entry import LoginEntry
     from models.stores.container import Stores
     from models.stores.wechat_keys import WeChatSecrets
     from web.services.caller import Claims
@@ -112,15 +112,4 @@ class GuestUpgrade:
                 self._stores.users.warm({done.user_id: _encode(done.profile)})
 
     def _described(self, guest: Claims) -> LoginEntry:
-        at = guest.issued_at * MS_PER_S
-        return LoginEntry(
-            id=guest.session_id,
-            kind="refresh",
-            user_id=guest.user_id,
-            app_id=guest.app_id,
-            session_id=guest.session_id,
-            at=at,
-            expires_at=at + self._life_ms,
-            generation=generation_of(guest.token_id),
-            epoch=guest.epoch,
-        )
+        return vouched_entry(guest, guest.session_id, self._life_ms)

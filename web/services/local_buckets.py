@@ -15,6 +15,7 @@ from config.clock import MS_PER_S, monotonic
 from config.metrics.limits import LIMITED_LOCALLY, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
 from models.quota import Quota
+from models.stores.keys import LOCK_OUT
 
 if TYPE_CHECKING:
     from config.limit_settings import LimitSettings, Rule
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 # The least recently used bucket is dropped; a dropped bucket counts as full. 20,000
 # of them are about 4 MB.
 MAX_BUCKETS: Final = 20_000
-LOCK_OUT: Final = "login.failures"
 _ADMITTED: Final = LIMITED_LOCALLY.labels("admitted")
 _REFUSED: Final = LIMITED_LOCALLY.labels("refused")
 

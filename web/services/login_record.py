@@ -18,13 +18,13 @@ from models.errors import (
     Unavailable,
     Upstream,
 )
+from models.login_entry import FIRST_GENERATION
 from web.services.tokens import Grant
 
 if TYPE_CHECKING:
     from models.login_entry import LoginEntry
 
 MARK = b"r"
-FIRST_GENERATION = 1
 _KINDS: tuple[type[KuaidaError], ...] = (
     LoginCodeInvalid,
     Forbidden,

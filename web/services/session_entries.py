@@ -1,17 +1,25 @@
-"""The journal entry a verified token vouches for, where sessions end or heal."""
+"""Journal entries of sessions that have no row yet, as a token or Redis knows them.
+
+Where sessions end or heal, the entry makes the row that enrichment has not written.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from config.clock import MS_PER_S
-from models.login_entry import LoginEntry
+from models.errors import RedisUnavailable
+from models.login_entry import FIRST_GENERATION, LoginEntry
 from web.services.tokens import generation_of
 
 if TYPE_CHECKING:
+    from models.stores.session_list import SessionCopy, SessionListStore
     from web.services.caller import Claims
 
-FIRST_GENERATION = 1
+# Of a user's newest sessions only so many can be too new for SQL; the others are void
+# by their epoch when a user is shut out.
+LATE_AT_MOST: Final = 100
 
 
 def vouched_entry(claims: Claims, session_id: str, life_ms: int) -> LoginEntry:
@@ -32,3 +40,25 @@ def vouched_entry(claims: Claims, session_id: str, life_ms: int) -> LoginEntry:
         generation=generation_of(claims.token_id) if own else FIRST_GENERATION,
         epoch=claims.epoch,
     )
+
+
+def late_entry(copy: SessionCopy, life_ms: int) -> LoginEntry:
+    """Return the entry of a session that only Redis knows."""
+    return LoginEntry(
+        id=copy.id,
+        kind="refresh",
+        user_id=copy.user_id,
+        app_id=copy.app_id,
+        session_id=copy.id,
+        at=copy.created_at,
+        expires_at=copy.rotated_at + life_ms,
+        generation=copy.generation,
+        epoch=copy.epoch,
+    )
+
+
+def list_copies(store: SessionListStore, user_id: str) -> list[SessionCopy]:
+    """Return what Redis lists: SQL may not know the newest yet. Redis away: nothing."""
+    with suppress(RedisUnavailable):
+        return store.newest(user_id, LATE_AT_MOST)
+    return []

@@ -5,17 +5,15 @@ SQL has them with their devices; Redis adds those that enrichment has not writte
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from config.clock import MS_PER_S
-from models.errors import NotFound, RedisUnavailable
+from models.errors import NotFound
 from models.ip_cities import read_ip_cities
-from models.login_entry import LoginEntry
 from models.session_list import DeviceFacts, LiveSession, Place, list_known, list_live
 from models.sessions import find_owner
 from web.services.session_end import SessionEnd
-from web.services.session_entries import vouched_entry
+from web.services.session_entries import late_entry, list_copies, vouched_entry
 from web.services.session_shapes import DeviceView, SessionPage, SessionView
 
 if TYPE_CHECKING:
@@ -23,13 +21,10 @@ if TYPE_CHECKING:
     from models.database import Database
     from models.idempotency import Once
     from models.ip_cities import IpCities
+    from models.login_entry import LoginEntry
     from models.stores.container import Stores
-    from models.stores.session_list import SessionCopy
     from web.services.caller import Claims
     from web.services.session_end import Revoked
-
-# Of a user's newest sessions only so many can be too new for SQL.
-LATE_AT_MOST: Final = 100
 
 
 class SessionList:
@@ -79,11 +74,8 @@ class SessionList:
         return self._end.end([entry], "logout", once)
 
     def _late(self, claims: Claims) -> list[LiveSession]:
-        """Return what Redis lists: SQL may not know the newest yet."""
-        with suppress(RedisUnavailable):
-            copies = self._store.newest(claims.user_id, LATE_AT_MOST)
-            return [LiveSession(c.id, c.created_at, c.rotated_at) for c in copies]
-        return []
+        copies = list_copies(self._store, claims.user_id)
+        return [LiveSession(c.id, c.created_at, c.rotated_at) for c in copies]
 
     def _described(self, claims: Claims, session_id: str) -> LoginEntry:
         if session_id == claims.session_id:
@@ -116,21 +108,6 @@ def open_session_list(
     cities = read_ip_cities(settings.accounts.ip_city_file)
     end = SessionEnd(settings, stores, database)
     return SessionList(settings, stores, database, cities, end)
-
-
-def late_entry(copy: SessionCopy, life_ms: int) -> LoginEntry:
-    """Return what makes the row of a session that only Redis knows."""
-    return LoginEntry(
-        id=copy.id,
-        kind="refresh",
-        user_id=copy.user_id,
-        app_id=copy.app_id,
-        session_id=copy.id,
-        at=copy.created_at,
-        expires_at=copy.rotated_at + life_ms,
-        generation=copy.generation,
-        epoch=copy.epoch,
-    )
 
 
 def _own(claims: Claims) -> LiveSession:
