@@ -124,6 +124,14 @@ class LimitSettings(SettingGroup):
         description="Count and report whom limits and lock-outs would refuse, and "
         "refuse nobody: for trying new numbers on real traffic.",
     )
+    refusals_kept: int = Field(
+        10_000,
+        alias="REFUSALS_KEPT",
+        ge=0,
+        le=1_000_000,
+        description="Refusals kept one by one for the timeline of a request, each of "
+        "about 200 bytes in Redis; one bucket adds 20 a minute at most. 0 keeps none.",
+    )
 
     @property
     def enabled(self) -> bool:

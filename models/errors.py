@@ -42,6 +42,7 @@ class KuaidaError(Exception):
 
     ``reason`` is the stable contract of `docs/errors`; ``retry_after_ms`` is set
     when waiting helps. The exception's text is for our log, never for the client.
+    ``user_id`` is whom a refusal is about, where the request itself does not say it.
     """
 
     reason = "internal"
@@ -52,11 +53,13 @@ class KuaidaError(Exception):
         *,
         reason: str | None = None,
         retry_after_ms: int | None = None,
+        user_id: str = "",
     ) -> None:
         super().__init__(detail or reason or self.reason)
         if reason is not None:
             self.reason = reason
         self.retry_after_ms = retry_after_ms
+        self.user_id = user_id
 
 
 class InvalidInput(KuaidaError):

@@ -63,9 +63,9 @@ def upgrade_guest(
     ensure_sessions(session, [guest])
     state = find_guest_state(session, guest)
     if state == "banned":
-        raise Forbidden(reason="user_banned")
+        raise Forbidden(reason="user_banned", user_id=guest.user_id)
     if state == "ended":
-        raise Unauthenticated(reason="session_revoked")
+        raise Unauthenticated(reason="session_revoked", user_id=guest.user_id)
     if state == "taken":
         return Upgraded("taken", person.derived_id)
     owner = _find_user_of(session, person) or claim()
@@ -73,7 +73,7 @@ def upgrade_guest(
         # A rival that could not ask Redis either may have come first.
         owner = add_alias(session, person.derived_id, owner, person.app_id)
     if find_user_standing(session, owner).banned:
-        raise Forbidden(reason="user_banned")
+        raise Forbidden(reason="user_banned", user_id=owner)
     end_sessions(
         session, Owner(guest.user_id, guest.app_id), [guest.session_id], "replaced"
     )

@@ -18,7 +18,7 @@ from models.timeline_walk import MOST_ROWS, walk
 from models.user_events import UserEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -34,15 +34,23 @@ OWN_ID = re.compile(r'"([a-z]{1,3}_[0-9a-v]{26})"')
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """What happened, oldest first; ``truncated`` says that there was more."""
+    """What happened, oldest first; ``truncated`` says that there was more.
+
+    ``away`` names a store whose part is missing.
+    """
 
     id: str
     entries: list[Entry]
     truncated: bool
+    away: list[str] = []
 
 
-def read_timeline(session: Session, name: str) -> Timeline | None:
-    """Return what happened around ``name``, None when no row knows it.
+def read_timeline(
+    session: Session, name: str, others: Sequence[Entry] = ()
+) -> Timeline | None:
+    """Return what happened around ``name``, None when nothing knows it.
+
+    ``others`` are entries that no row tells.
 
     ``name`` may be the id of a request, an operation, an outbox row, a Celery task,
     a notification, one try of it, WeChat's msgid, a login, a session, a user event
@@ -55,6 +63,7 @@ def read_timeline(session: Session, name: str) -> Timeline | None:
     entries += _user_events(session, found, entries)
     if event is not None:
         entries.append(_entry_of(event))
+    entries += others
     if not entries:
         return None
     in_order = sorted({_identity(entry): entry for entry in entries}.values(), key=_at)

@@ -14,6 +14,7 @@ from models.operations import Operation, OperationError
 from models.outbox import Outbox
 from models.risk_marks import RiskMark
 from models.schedule import ScheduleSlot
+from models.security_events import SecurityEvent
 from models.sessions import Session
 
 if TYPE_CHECKING:
@@ -119,6 +120,11 @@ def _slot(row: ScheduleSlot) -> Iterator[Entry]:
         yield Entry(row.finished_at, "slot", name, row.state, {})
 
 
+def _security_event(row: SecurityEvent) -> Iterator[Entry]:
+    detail = told(row, "user_id", "app_id", "session_id", "device_id", "request_id")
+    yield Entry(row.at, "security", row.id, row.kind, detail)
+
+
 def _risk_mark(row: RiskMark) -> Iterator[Entry]:
     detail = told(row, "rule", "score", "ends_at", "evidence", "wechat_rank")
     detail |= {row.subject_kind: row.subject_id}
@@ -140,6 +146,7 @@ _TELLERS: dict[type, Callable[[Any], Iterator[Entry]]] = {
     LoginEvent: _login,
     Session: _session,
     ScheduleSlot: _slot,
+    SecurityEvent: _security_event,
     RiskMark: _risk_mark,
     AuditEntry: _audit,
 }

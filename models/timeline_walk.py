@@ -20,6 +20,7 @@ from models.operations import Operation
 from models.outbox import Outbox
 from models.risk_marks import RiskMark
 from models.schedule import ScheduleSlot
+from models.security_events import SecurityEvent
 from models.sessions import Session as LoginSession
 from models.support_codes import PREFIXES
 
@@ -55,6 +56,8 @@ EDGES: tuple[InstrumentedAttribute[Any], ...] = (
     LoginEvent.request_id,
     LoginSession.id,
     ScheduleSlot.outbox_id,
+    SecurityEvent.id,
+    SecurityEvent.request_id,
     RiskMark.id,
     RiskMark.subject_id,
     AuditEntry.id,

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from models.errors import (
     Forbidden,
@@ -16,6 +17,7 @@ from models.errors import (
 )
 from models.stores.admission import Admission
 from models.stores.admission import Caller as LimitCaller
+from models.stores.refusals import Asked
 from models.stores.steps import Step
 from web.routes import Limit
 from web.services.misses import Misses
@@ -23,10 +25,17 @@ from web.services.misses import Misses
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.errors import KuaidaError
     from web.routes import Call, Route
     from web.services.caller import Claims
     from web.services.roster import Services
     from web.visit import Visit
+
+# How we stand to a person; the limits keep their own refusals as they make them.
+KEPT: Final = frozenset(
+    "user_banned high_risk_user verification_required "
+    "session_revoked refresh_reused".split()
+)
 
 
 class Admitter:
@@ -57,6 +66,19 @@ class Admitter:
             action = self._services().sessions.confirm(identity)
         _obey(action, route)
 
+    def note(self, visit: Visit, error: KuaidaError) -> None:
+        """Keep a refusal behind the limits, for who asks the timeline of its request.
+
+        One more round trip, for the refused only. Redis away: the log alone tells it.
+        """
+        if error.reason not in KEPT:
+            return
+        user_id = visit.user_id or error.user_id
+        names = visit.request_id, user_id, visit.device_id, visit.app_id
+        asked, whose = Asked(*names, visit.route), user_id or visit.ip
+        with suppress(RedisUnavailable):
+            self._services().refusals.note(asked, error.reason, whose)
+
     def counting_misses(self, route: Route) -> Callable[..., object]:
         """Return the route's handler, noting `not_found` where ids can be guessed.
 
@@ -77,7 +99,8 @@ class Admitter:
 
     def _ask(self, route: Route, visit: Visit, identity: Claims | None) -> Admission:
         services, limit = self._services(), route.spec.limit.value
-        asked = LimitCaller(visit.ip, visit.user_id, visit.device_id, visit.app_id)
+        names = visit.user_id, visit.device_id, visit.app_id
+        asked = LimitCaller(visit.ip, *names, visit.request_id)
         misses = self._misses.take(visit.user_id)
         try:
             return services.admission.admit_request(

@@ -100,6 +100,7 @@ def open_services(settings: Settings) -> Services:
     open_data_service = OpenDataService(settings, stores, gateway)
     return Services(
         admission=stores.admission,
+        refusals=stores.refusals,
         local_buckets=LocalBuckets(settings.limits),
         login=LoginService(settings, stores, database, gateway),
         guests=GuestService(settings, stores, database),

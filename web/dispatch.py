@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flask import g, request
 
 from config.logging import get_logger
+from models.errors import KuaidaError
 from web.admit import Admitter
 from web.answers import REST, wants_lines
 from web.errors import refusal_of
@@ -61,7 +62,7 @@ class Dispatcher:
             app.add_url_rule(
                 route.path,
                 route.name,
-                self._view(route),
+                self._noted(self._view(route)),
                 methods=[route.method],
                 provide_automatic_options=False,
             )
@@ -95,6 +96,18 @@ class Dispatcher:
             return _told(visit, made)
 
         return view
+
+    def _noted(self, view: Callable[..., Answer]) -> Callable[..., Answer]:
+        """Return ``view``, whose refusals of persons are kept."""
+
+        def serve(**path: str) -> Answer:
+            try:
+                return view(**path)
+            except KuaidaError as error:
+                self._door.note(visit_of(request.environ), error)
+                raise
+
+        return serve
 
     def _identify(self, environ: dict[str, Any], visit: Visit) -> Claims:
         claims = self._tokens.claims(environ.get("HTTP_AUTHORIZATION"))

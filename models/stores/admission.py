@@ -6,13 +6,14 @@ Redis away: every method raises `RedisUnavailable`; the callers in `web` then us
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from config.metrics.limits import LOCK_OUTS, RATE_LIMIT_WOULD_REFUSE, RATE_LIMITED
 from models.errors import Limited
 from models.quota import Quota
-from models.stores.keys import FAILING_MOST, LOCK_OUT, REFUSED_LIFE_S, REFUSED_MOST
+from models.stores.keys import FAILING_MOST, LOCK_OUT
+from models.stores.refusals import Asked, RefusalBook
 from models.stores.scripts import load_script
 from models.stores.steps import NO_STEP, FigureArguments, Step
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 ADMIT_REQUEST = load_script("admit_request")
 ADMIT_LOGIN = load_script("admit_login")
 RECORD_FAILURE = load_script("record_failure")
-TALLY = (REFUSED_LIFE_S * 1000, REFUSED_MOST)
 
 SessionState = Literal["live", "doubtful", "banned", "revoked", "unknown", ""]
 
@@ -45,12 +45,16 @@ class Admission:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, by the dimensions of the limits; empty text means not known."""
+    """Who asks, by the dimensions of the limits; empty text means not known.
+
+    ``request_id`` is what a refusal is found by.
+    """
 
     ip: str
     user: str = ""
     device: str = ""
     app: str = ""
+    request_id: str = field(default="", compare=False)
 
     def subjects(self) -> list[tuple[str, str]]:
         """Return the known dimensions as (name, value)."""
@@ -113,6 +117,7 @@ class AdmissionStore:
         self._keys = keys
         self._limits = limits
         self._risk = risk
+        self._book = RefusalBook(keys, limits)
         self._figures = FigureArguments(keys, risk, on=limits.enabled and risk.enabled)
 
     def admit_request(
@@ -139,12 +144,14 @@ class AdmissionStore:
             [
                 keys.session(session_id),
                 keys.standing(caller.user),
-                keys.refused,
+                *self._book.keys,
                 *self._figures.keys(caller.user, caller.device),
                 *buckets.keys,
             ],
             [
-                *(user, epoch, *TALLY, own, self._risk.slow_share),
+                *(user, epoch),
+                *self._book.arguments(self._asked(caller, buckets, step.route)),
+                *(own, self._risk.slow_share),
                 *self._figures.arguments(caller.user, caller.device, step),
                 caller.app,
                 *buckets.amounts,
@@ -171,9 +178,14 @@ class AdmissionStore:
         lock = keys.locked(caller.ip, caller.device)
         verdict, found, refused, retry_ms, *left = self._redis.run(
             ADMIT_LOGIN,
-            [lock, code_key, keys.watched(caller.device), keys.refused, *buckets.keys],
             [
-                *(int(limits.enabled), mark, flight_ms, int(limits.dry_run), *TALLY),
+                *(lock, code_key, keys.watched(caller.device)),
+                *self._book.keys,
+                *buckets.keys,
+            ],
+            [
+                *(int(limits.enabled), mark, flight_ms, int(limits.dry_run)),
+                *self._book.arguments(self._asked(caller, buckets)),
                 *(own, self._risk.watched_share, *buckets.amounts),
             ],
         )
@@ -221,6 +233,11 @@ class AdmissionStore:
                 "too many failures", reason="locked_out", retry_after_ms=retry_ms
             )
         raise Limited(f"limit {rule}", retry_after_ms=retry_ms, quota=quota)
+
+    def _asked(self, caller: Caller, buckets: Buckets, route: str = "") -> Asked:
+        """Return what a refusal tells of this request."""
+        names = caller.request_id, caller.user, caller.device, caller.app
+        return Asked(*names, route, buckets.rules, self._limits.dry_run)
 
     def _buckets(self, limit_class: str, caller: Caller) -> Buckets:
         buckets = Buckets([], [], [])

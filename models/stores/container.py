@@ -19,6 +19,7 @@ from models.stores.late_writes import LateWrites
 from models.stores.limit_levels import LimitLevels
 from models.stores.locks import LockStore
 from models.stores.login_stream import LoginStream
+from models.stores.refusals import RefusalStore
 from models.stores.retry_budget import RetryBudget
 from models.stores.session_list import SessionListStore
 from models.stores.sessions import SessionStore
@@ -48,6 +49,7 @@ class Stores:
         shared = (self.redis, self.keys)
         self.late = LateWrites(self.redis)
         self.admission = AdmissionStore(*shared, settings.limits, settings.risk)
+        self.refusals = RefusalStore(*shared, settings.limits)
         self.behaviour = BehaviourStore(*shared)
         self.limit_levels = LimitLevels(*shared, settings.limits)
         self.wechat_keys = WeChatKeyStore(

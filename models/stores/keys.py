@@ -19,6 +19,8 @@ KEY_FAMILIES = (
     KeyFamily("locked:{ip}:{device}", "LOGIN_FAILURES", "locked out until it ends"),
     KeyFamily("failing", "LOGIN_FAILURES", "where logins failed, for who asks"),
     KeyFamily("refused", "REFUSED_LIFE_S", "whom the limits refused, counted"),
+    KeyFamily("refusals", "REFUSALS_LIFE_S", "why requests were refused, one by one"),
+    KeyFamily("refusal-shares", "REFUSALS_SHARE_S", "a flood fills no book of others"),
     KeyFamily("figures:{kind}:{id}", "3 times RISK_WINDOW_S", "then all has faded"),
     KeyFamily("busy", "3 times RISK_WINDOW_S", "who is worth a look by the rules"),
     KeyFamily("watched:{device}", "until its weight has faded", "SQL has the marks"),
@@ -61,6 +63,12 @@ FORCED_COUNT_S = 2 * 24 * 3600
 # Of today's flood, not of yesterday's; about 100 bytes for each of the refused.
 REFUSED_LIFE_S = 3600
 REFUSED_MOST = 1000
+# Support is called today or tomorrow; `REFUSALS_KEPT` bounds them sooner.
+REFUSALS_LIFE_S = 2 * 24 * 3600
+# The lines of one bucket or user within a minute: a person's page, and of a flood
+# its beginning.
+REFUSALS_SHARE = 20
+REFUSALS_SHARE_S = 60
 # As many places; what falls out is still locked, but not found by its name alone.
 FAILING_MOST = 1000
 # The rule of lock-outs, beside those of the buckets.
@@ -76,6 +84,8 @@ class Keys:
         self.events = f"{prefix}:events"
         self.shut_paths = f"{prefix}:wxshut"
         self.refused = f"{prefix}:refused"
+        self.refusals = f"{prefix}:refusals"
+        self.refusal_shares = f"{prefix}:refusal-shares"
         self.failing = f"{prefix}:failing"
         self.busy = f"{prefix}:busy"
         self.standings = f"{prefix}:standings"

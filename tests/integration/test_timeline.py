@@ -19,6 +19,7 @@ from models.operation_work import NewOperation
 from models.outbox import Outbox, WorkContext
 from models.outbox_lease import Lease, begin, bury, claim, finish
 from models.schedule import ScheduleSlot, slot_subject, take_due
+from models.security_events import Whereabouts, record_security_event
 from models.timeline_walk import MOST_ROWS
 from models.users import ensure_user
 from tasks.app import configure, resources
@@ -72,7 +73,7 @@ def story(house: Resources) -> dict[str, str]:
 
 
 def read(house: Resources, name: str) -> list[Entry]:
-    return TimelineService(house.database).read(name).entries
+    return TimelineService(house.database, house.stores.refusals).read(name).entries
 
 
 def seen(entries: list[Entry]) -> list[tuple[str, str, str]]:
@@ -187,6 +188,22 @@ def test_a_login_is_found_by_its_session_and_the_other_way(house: Resources) -> 
         assert "iPhone" not in str(entries)
 
 
+def test_what_befell_an_account_is_found_by_its_request(house: Resources) -> None:
+    where = Whereabouts("se_1", "phone", "203.0.113.9", REQUEST)
+    with house.database.unit_of_work() as work:
+        record_security_event(
+            work.session, "refresh_reused", ("u_1", "app"), where, detail="13800138000"
+        )
+
+    (entry,) = read(house, REQUEST)
+
+    assert (entry.kind, entry.what) == ("security", "refresh_reused")
+    assert entry.detail["session_id"] == "se_1"
+    assert read(house, entry.id) == [entry]
+    assert "203.0.113.9" not in str(entry)
+    assert "13800138000" not in str(entry)
+
+
 def test_an_answer_kept_under_a_key_is_found_by_its_request(house: Resources) -> None:
     once = Once("u_1", "PATCH /api/v1/me", "k" * 64, "b" * 64, REQUEST, 60)
     house.database.transact(lambda _: {"city": "Chengdu"}, once)
@@ -265,7 +282,7 @@ def test_a_busy_id_is_cut_short(house: Resources) -> None:
         for _ in range(MOST_ROWS + 20):
             work.enqueue("tasks.orders.confirm_order", "or_1")
 
-    timeline = TimelineService(house.database).read("or_1")
+    timeline = TimelineService(house.database, house.stores.refusals).read("or_1")
 
     assert timeline.truncated
     assert len(timeline.entries) <= 500

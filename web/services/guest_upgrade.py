@@ -55,9 +55,9 @@ class GuestUpgrade:
         if state in {"banned", "ended"}:
             GUESTS.labels("refused").inc()
         if state == "banned":
-            raise Forbidden(reason="user_banned")
+            raise Forbidden(reason="user_banned", user_id=guest.user_id)
         if state == "ended":
-            raise Unauthenticated(reason="session_revoked")
+            raise Unauthenticated(reason="session_revoked", user_id=guest.user_id)
 
     def _state(self, guest: Claims) -> GuestState:
         with self._database.read() as session:

@@ -72,7 +72,9 @@ class GuestService:
 
     def _admit(self, app_id: str, device: DeviceInfo | None, caller: Caller) -> None:
         name = device.id if device else caller.device_id
-        limits = LimitCaller(caller.ip, device=name, app=app_id)
+        limits = LimitCaller(
+            caller.ip, device=name, app=app_id, request_id=caller.request_id
+        )
         try:
             quota = self._quota(limits)
         except Limited as refused:

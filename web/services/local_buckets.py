@@ -2,7 +2,8 @@
 
 The same rules as `models/stores/admission.py`, counted here only: a client may get
 as many shares as there are processes, which is far better than no limit. Counts begin
-full and forgetful when Redis goes, and are not carried back to it.
+full and forgetful when Redis goes, and are not carried back to it. Nor are refusals:
+they stand in the log alone, under the id of their request.
 """
 
 from __future__ import annotations

@@ -39,4 +39,9 @@ class Attempt:
         """The dimensions under which this login is counted."""
         device = self.request.device.id if self.request.device else ""
         device = device or self.caller.device_id
-        return LimitCaller(self.caller.ip, device=device, app=self.app_id)
+        return LimitCaller(
+            self.caller.ip,
+            device=device,
+            app=self.app_id,
+            request_id=self.caller.request_id,
+        )

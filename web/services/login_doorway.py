@@ -53,9 +53,9 @@ class LoginDoorway:
                 self._end_oldest(entry)
                 return opened.record
             if opened.outcome == "banned":
-                raise Forbidden(reason="user_banned")
+                raise Forbidden(reason="user_banned", user_id=entry.user_id)
             if opened.outcome == "blocked":
-                raise Forbidden(reason="high_risk_user")
+                raise Forbidden(reason="high_risk_user", user_id=entry.user_id)
             if opened.outcome == "alias":
                 entry, asked = (
                     msgspec.structs.replace(entry, user_id=opened.alias),

@@ -123,7 +123,7 @@ def _admitted(work: UnitOfWork, entry: LoginEntry) -> LoginEntry:
     user_id = find_alias(work.session, entry.user_id) or entry.user_id
     standing = find_user_standing(work.session, user_id)
     if standing.banned:
-        raise Forbidden(reason="user_banned")
+        raise Forbidden(reason="user_banned", user_id=user_id)
     if standing.action_at(now_ms()) == "block":
-        raise Forbidden(reason="high_risk_user")
+        raise Forbidden(reason="high_risk_user", user_id=user_id)
     return msgspec.structs.replace(entry, user_id=user_id, epoch=standing.epoch)

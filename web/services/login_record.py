@@ -89,6 +89,7 @@ def is_record(raw: bytes | None) -> bool:
 def failure_record(error: KuaidaError) -> LoginRecord:
     """Return the record from which `raise_failure` raises the same error again."""
     return LoginRecord(
+        user_id=error.user_id,
         kind=type(error).__name__,
         reason=error.reason,
         retry_after_ms=error.retry_after_ms,
@@ -99,4 +100,6 @@ def raise_failure(record: LoginRecord) -> None:
     """Raise the error a failed exchange ended with; nothing for a success."""
     for kind in _KINDS:
         if kind.__name__ == record.kind:
-            raise kind(reason=record.reason, retry_after_ms=record.retry_after_ms)
+            error = kind(reason=record.reason, retry_after_ms=record.retry_after_ms)
+            error.user_id = record.user_id
+            raise error

@@ -49,7 +49,7 @@ class LoginRepeats:
         if not now.live:
             raise LoginCodeInvalid("its session has ended")
         if now.blocked:
-            raise Forbidden(reason="high_risk_user")
+            raise Forbidden(reason="high_risk_user", user_id=record.user_id)
         if now.generation <= record.generation:
             return raw
         fresh = msgspec.structs.replace(

@@ -146,17 +146,17 @@ class RefreshService:
         if rotation.outcome == "reused":
             _log.warning("refresh_reused", session_id=entry.session_id)
             self._end_everywhere(entry)
-            raise Unauthenticated(reason="refresh_reused")
+            raise Unauthenticated(reason="refresh_reused", user_id=entry.user_id)
         if rotation.outcome == "forged":
             # Signed with our key by somebody who never had a token of the session.
             REFRESH_PROOFS.labels("forged").inc()
             _log.error("refresh_forged", session_id=entry.session_id)
             raise Unauthenticated("a hash refutes it")
         if rotation.outcome == "banned":
-            raise Forbidden(reason="user_banned")
+            raise Forbidden(reason="user_banned", user_id=entry.user_id)
         if rotation.outcome == "blocked":
-            raise Forbidden(reason="high_risk_user")
-        raise Unauthenticated(reason="session_revoked")
+            raise Forbidden(reason="high_risk_user", user_id=entry.user_id)
+        raise Unauthenticated(reason="session_revoked", user_id=entry.user_id)
 
     def _end_everywhere(self, entry: LoginEntry) -> None:
         """Tell the store that did not find it out; later, if it is away now."""

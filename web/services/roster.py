@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from models.standings import Action
     from models.stores.admission import Admission
     from models.stores.admission import Caller as LimitCaller
+    from models.stores.refusals import Asked
     from models.stores.steps import Step
     from models.users import Profile
     from web.services.caller import Caller, Claims
@@ -58,6 +59,13 @@ class AdmissionDoor(Protocol):
         step: Step = NO_STEP,
     ) -> Admission:
         """Count the request; `Limited` when refused, `RedisUnavailable` when away."""
+
+
+class Refusals(Protocol):
+    """Why requests were refused, kept for whoever asks later."""
+
+    def note(self, asked: Asked, reason: str, whose: str) -> None:
+        """Keep a refusal that no limit made; `RedisUnavailable` when away."""
 
 
 class Login(Protocol):
@@ -242,6 +250,7 @@ class Services:
     """Everything a view or the dispatcher may ask of this process."""
 
     admission: AdmissionDoor
+    refusals: Refusals
     local_buckets: LocalBuckets
     login: Login
     guests: Guests

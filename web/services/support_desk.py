@@ -29,7 +29,7 @@ def open_support(
         outbox=OutboxService(database, settings.journal),
         queues=QueueService(database, stores, settings.broker_prefix),
         schedule=ScheduleService(database),
-        timeline=TimelineService(database),
+        timeline=TimelineService(database, stores.refusals),
         risk=RiskDesk(settings, stores, database),
         keys=KeyResetService(stores, database, gateway),
         accounts=AccountService(

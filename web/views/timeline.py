@@ -14,7 +14,10 @@ ROUTES = Routes("timeline", ADMIN_PREFIX)
     Spec(
         summary="See what happened around an id",
         description="The id of a request, operation, outbox row, Celery task, "
-        "notification, login, session, user event, or of what work was about.",
+        "notification, login, session, user event, or of what work was about. A "
+        "refused request tells why: the `rule` of its bucket or lock-out, or how its "
+        "user stands; `see` names the route beside this one that says more. Of one "
+        "bucket 20 refusals a minute are kept, of the others the log has the request.",
         answer=Timeline,
         auth=Auth.ADMIN,
         limit=Limit.NONE,

@@ -1,12 +1,13 @@
--- WITH clock buckets behaviour
+-- WITH clock refusals buckets behaviour
 -- Decide whether a request may pass: every token bucket, its session, and how we
 -- stand to its user, at once; and note what the user and the device do.
 -- KEYS  [1] session (hash)  [2] standing of the user (hash)
---       [3] tally of the refused (sorted set)  [4] figures of the user
---       [5] figures of the device  [6] the busy ones (sorted set)  [7..] buckets
+--       [3] tally, [4] lines and [5] shares of the refused (refusals.lua)
+--       [6] figures of the user  [7] figures of the device
+--       [8] the busy ones (sorted set)  [9..] buckets
 -- ARGV  [1] user whose session KEYS[1] must be, '' to ask for none
 --       [2] epoch of the token
---       [3] life of the tally in ms  [4] its size at most
+--       [3] rules of the refusals  [4] what they say of this request
 --       [5] number of the user's own bucket (0 = none)  [6] its share when slowed
 --       [7] window of the figures in ms, 0 to keep none  [8] requests that are busy
 --       [9] busy ones at most  [10] mark of the route
@@ -41,18 +42,21 @@ if state == 'live' and ARGV[7] ~= '0' then
     route = tonumber(ARGV[10]), rhythm = ARGV[11] == '1', misses = tonumber(ARGV[12]),
   }
   local device, most = tonumber(ARGV[15]), tonumber(ARGV[9])
-  local rows = redis.call('MGET', KEYS[4], KEYS[5])
-  local same, keep = note(KEYS[4], rows[1], device, seen)
-  if keep then keep_busy(KEYS[6], 'user:' .. ARGV[1], most, seen) end
+  local rows = redis.call('MGET', KEYS[6], KEYS[7])
+  local same, keep = note(KEYS[6], rows[1], device, seen)
+  if keep then keep_busy(KEYS[8], 'user:' .. ARGV[1], most, seen) end
   -- Whoever names another device at each request makes hops, and no further keys.
   if same and device ~= 0 then
     local _
-    _, keep = note(KEYS[5], rows[2], tonumber(ARGV[14]), seen)
-    if keep then keep_busy(KEYS[6], 'device:' .. ARGV[13], most, seen) end
+    _, keep = note(KEYS[7], rows[2], tonumber(ARGV[14]), seen)
+    if keep then keep_busy(KEYS[8], 'device:' .. ARGV[13], most, seen) end
   end
 end
-local refused, retry, burst, remaining, reset = take(7, 17, {
-  now = now, tally = KEYS[3], tally_ms = ARGV[3], tally_most = tonumber(ARGV[4]),
-  shrunk = action == 'slow' and tonumber(ARGV[5]) or 0, share = tonumber(ARGV[6]),
+local refused, retry, burst, remaining, reset = take(9, 17, {
+  now = now, shrunk = action == 'slow' and tonumber(ARGV[5]) or 0,
+  share = tonumber(ARGV[6]), book = {
+    tally = KEYS[3], lines = KEYS[4], shares = KEYS[5],
+    rules = ARGV[3], about = ARGV[4],
+  },
 })
 return {refused, retry, burst, remaining, reset, state, action}

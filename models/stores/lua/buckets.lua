@@ -1,4 +1,4 @@
--- Token buckets, put before the scripts that begin with `-- WITH clock buckets`.
+-- Token buckets, put before the scripts that begin with `-- WITH … buckets`.
 -- KEYS  [first..] one bucket each, stored as "tokens:milliseconds"
 -- ARGV  from `at`: burst and refill per second of each bucket in turn
 -- ANSWER of take(first, at, how): refused, retry_ms, burst, remaining, reset_ms
@@ -6,23 +6,12 @@
 --            empty (1 = KEYS[first]); then nothing was taken from any
 --   burst, remaining, reset_ms  of the bucket nearest to its end, -1 without buckets
 --   how      now: epoch ms; shrunk, share: this bucket (1 = KEYS[first]) has only that
---            share of burst and refill; tally, tally_ms, tally_most: the key, life and
---            size of the sorted set that counts who was refused, if any
+--            share of burst and refill; book: where refusals.lua keeps this one, if it does
 local function level_of(key, burst, refill, now)
   local stored = redis.call('GET', key)
   if not stored then return burst end
   local tokens, at = string.match(stored, '([^:]+):([^:]+)')
   return math.min(burst, tonumber(tokens) + math.max(0, now - tonumber(at)) * refill)
-end
-
-local function count_refusal(how, name)
-  if not how.tally then return end
-  redis.call('ZINCRBY', how.tally, 1, name)
-  if redis.call('PTTL', how.tally) < 0 then
-    redis.call('PEXPIRE', how.tally, how.tally_ms)
-  end
-  local beyond = redis.call('ZCARD', how.tally) - how.tally_most
-  if beyond > 0 then redis.call('ZREMRANGEBYRANK', how.tally, 0, beyond - 1) end
 end
 
 local function take(first, at, how)
@@ -36,9 +25,9 @@ local function take(first, at, how)
     end
     local level = level_of(KEYS[i], burst, refill, now)
     if level < 1 then
-      count_refusal(how, KEYS[i])
-      local full = math.ceil((burst - level) / refill)
-      return number, math.ceil((1 - level) / refill), burst, 0, full
+      local wait_ms = math.ceil((1 - level) / refill)
+      if how.book then refuse(how.book, KEYS[i], number, wait_ms) end
+      return number, wait_ms, burst, 0, math.ceil((burst - level) / refill)
     end
     left[i] = {level - 1, math.ceil((burst - level + 1) / refill)}
     if left[i][1] / burst < least then

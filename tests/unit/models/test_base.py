@@ -36,11 +36,11 @@ def test_a_script_is_known_by_its_hash() -> None:
 def test_a_script_with_a_shared_part_carries_it_in_front() -> None:
     parts = [
         (FOLDER / f"{name}.lua").read_text("utf-8")
-        for name in ("clock", "buckets", "behaviour")
+        for name in ("clock", "refusals", "buckets", "behaviour")
     ]
 
     assert load_script("admit_request").source.startswith("".join(parts))
-    assert load_script("admit_login").source.startswith("".join(parts[:2]))
+    assert load_script("admit_login").source.startswith("".join(parts[:3]))
 
 
 @given(first=NAMES, second=NAMES)

@@ -1,4 +1,4 @@
-"""Decisions of the behaviour rules in memory: one user, who is slowed down."""
+"""Refusals and decisions of the behaviour rules in memory: one user is slowed down."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from web.services.risk_shapes import (
 
 if TYPE_CHECKING:
     from models.idempotency import Once
+    from models.stores.refusals import Asked
     from web.services.risk import Choice
 
 
@@ -50,6 +51,19 @@ class MemoryRisk:
         rule = LimitRule("read.ip", 5, 1.0)
         refused = [Refused("read.ip", "10.0.0.1", 3)]
         return LimitsView(True, False, [rule], 5, 300, refused, [])  # noqa: FBT003
+
+
+@dataclass
+class MemoryRefusals:
+    """Keeps who was refused, where and why; unless Redis is away."""
+
+    error: Exception | None = None
+    kept: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+    def note(self, asked: Asked, reason: str, _whose: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.kept.append((asked.request_id, asked.user_id, asked.route, reason))
 
 
 def risk_view() -> RiskView:

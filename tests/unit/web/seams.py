@@ -16,7 +16,7 @@ from models.stores.admission import Admission
 from models.stores.steps import NO_STEP
 from models.users import Profile
 from tests.unit.web.private_seams import MemoryOpenData, MemoryPhones
-from tests.unit.web.risk_seams import MemoryRisk
+from tests.unit.web.risk_seams import MemoryRefusals, MemoryRisk
 from tests.unit.web.support_seams import MemoryAccounts, MemoryOutbox, memory_support
 from web.services.event_follower import EventView
 from web.services.events import HEARTBEAT, EventPage
@@ -355,6 +355,7 @@ class House:
     local_buckets: LocalBuckets
     answers: MemoryAnswers
     guests: MemoryGuests
+    refusals: MemoryRefusals = field(default_factory=MemoryRefusals)
     open_data: MemoryOpenData = field(default_factory=MemoryOpenData)
     phones: MemoryPhones = field(default_factory=MemoryPhones)
     events: MemoryEvents = field(default_factory=MemoryEvents)
@@ -368,6 +369,7 @@ class House:
     def services(self) -> Services:
         return Services(
             admission=self.admission,
+            refusals=self.refusals,
             local_buckets=self.local_buckets,
             login=self.sessions,
             guests=self.guests,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.errors import Limited
+from models.errors import Forbidden, Limited, RedisUnavailable, Unauthenticated
 from models.quota import Quota
 from models.stores.admission import Admission
 from web.services import misses
@@ -140,3 +140,68 @@ def test_misses_are_bounded_and_forget_the_longest_untouched() -> None:
     assert counts.take("u_0") == 0
     assert counts.take(f"u_{misses.MOST_USERS}") == 1
     assert counts.take(f"u_{misses.MOST_USERS}") == 0
+
+
+# What is refused behind the limits
+
+
+@pytest.mark.parametrize(
+    ("admission", "reason"),
+    [
+        (Admission("banned"), "user_banned"),
+        (Admission("revoked"), "session_revoked"),
+        (Admission("live", "block"), "high_risk_user"),
+        (Admission("live", "verify"), "verification_required"),
+    ],
+)
+def test_who_is_refused_is_kept_under_the_requests_id(
+    client: FlaskClient,
+    house: House,
+    signed_in: dict[str, str],
+    admission: Admission,
+    reason: str,
+) -> None:
+    house.admission.admission = admission
+
+    told(client, "PATCH", ME, signed_in | {"X-Request-Id": "req-7"})
+
+    assert house.refusals.kept == [("req-7", "u_one", ME, reason)]
+
+
+def test_a_refused_login_is_kept_with_the_user_it_found(
+    client: FlaskClient, house: House
+) -> None:
+    house.sessions.error = Forbidden(reason="user_banned", user_id="u_9")
+    client.post("/api/v1/auth/login", json={"code": "c"}, headers={"X-Request-Id": "r"})
+
+    assert house.refusals.kept == [("r", "u_9", "/api/v1/auth/login", "user_banned")]
+
+
+def test_what_says_nothing_of_a_person_is_not_kept(
+    client: FlaskClient, house: House, signed_in: dict[str, str]
+) -> None:
+    told(client, "GET", ME, {"Authorization": "Bearer a.b.c"})
+    # The script has kept this one by itself.
+    house.admission.error = Limited(retry_after_ms=1500)
+    told(client, "GET", ME, signed_in)
+    house.admission.error = Unauthenticated(reason="token_invalid")
+    told(client, "GET", ME, signed_in)
+
+    assert house.refusals.kept == []
+
+
+def test_a_refusal_that_cannot_be_kept_is_still_the_answer(
+    client: FlaskClient, house: House, signed_in: dict[str, str]
+) -> None:
+    house.admission.admission = Admission("banned")
+    house.refusals.error = RedisUnavailable()
+
+    assert told(client, "GET", ME, signed_in) == "user_banned"
+
+
+def test_limits_are_told_the_requests_id(
+    client: FlaskClient, house: House, signed_in: dict[str, str]
+) -> None:
+    told(client, "GET", ME, signed_in | {"X-Request-Id": "req-8"})
+
+    assert [caller.request_id for _, caller, _ in house.admission.asked] == ["req-8"]
