@@ -18,6 +18,8 @@ from pathlib import Path
 from config.dev.log_copy import say
 from config.dev.ports import port_faults, uses_simulator
 from config.dev.procfile import read_procfile
+from config.dev.readiness import Readiness
+from config.dev.ready_mark import ReadyMark
 from config.dev.stack import ROOT, Stack
 from config.dev.supervisor import StartFailed, Supervisor
 from config.dev.welcome import welcome
@@ -70,24 +72,25 @@ def bring_up(stack: Stack, plan: Plan) -> None:
     for name, arguments in plan.steps.items():
         stack.prepare(name, arguments)
     stack.start_all(plan.commands)
-    if stack.supervisor.ready:
-        (stack.settings.run_dir / "ready").write_text("ready\n")
+    if stack.supervisor.came_up:
         say(welcome(stack.settings, seconds=stack.seconds()), mark="")
 
 
 def run(settings: Settings, plan: Plan) -> int:
     """Run the stack until a stop is asked for; return the exit code."""
     clean_run_dir(settings.run_dir)
+    readiness = Readiness(settings)
     supervisor = Supervisor(
         ROOT,
         settings.run_dir,
+        ReadyMark(settings.run_dir / "ready", readiness.missing),
         grace_s=settings.runner.stop_grace_s,
         frozen_after_s=settings.runner.frozen_after_s,
     )
     for number in SIGNALS:
         signal.signal(number, supervisor.ask_to_stop)
     try:
-        bring_up(Stack(settings, supervisor), plan)
+        bring_up(Stack(settings, supervisor, readiness), plan)
         supervisor.watch()
     except StartFailed as error:
         # A step that Ctrl-C interrupted has not failed.

@@ -32,9 +32,11 @@ def main(run_dir: Path) -> None:
         if word == "bye":
             return
         kinds[int(word[1:])] = word[0]
+    # Nobody watches any more, so nobody can say that all is well.
+    (run_dir / "ready").unlink(missing_ok=True)
     _stop([pid for pid, kind in kinds.items() if kind == "+"], GRACE_MS)
     _stop([pid for pid, kind in kinds.items() if kind == "="], LATE_MS)
-    for path in [*run_dir.glob("*.pid"), run_dir / "ready", run_dir / "redis_url"]:
+    for path in [*run_dir.glob("*.pid"), run_dir / "redis_url"]:
         path.unlink(missing_ok=True)
 
 

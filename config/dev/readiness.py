@@ -1,13 +1,10 @@
-"""Is every process of the stack healthy? Asked in a thread while all come up."""
+"""Is every process of the stack healthy? `config/dev/ready_mark` asks in a thread."""
 
 from __future__ import annotations
 
 import http.client
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 
-from config.clock import now_ms
 from config.dev.ports import answers, reachable
 from config.settings import Settings
 
@@ -18,10 +15,13 @@ HEARTBEATS = ("relay", "worker", "notifier", "bulk", "beat")
 
 
 class Readiness:
-    """One check per process name; names without a check count as healthy."""
+    """One check per process name; names without a check count as healthy.
 
-    def __init__(self, settings: Settings, *, since_ms: int | None = None) -> None:
-        self._since_ms = now_ms() if since_ms is None else since_ms
+    The loop removes the sign of life of a process that ended, so one that is there is
+    of the process that runs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         http_, flower = settings.http, settings.flower
         self._checks: dict[str, Callable[[], bool]] = {
             "web": lambda: _asks(http_.web_host, http_.web_port, "/healthz"),
@@ -30,8 +30,11 @@ class Readiness:
             "flower": lambda: answers(flower.host, flower.port),
         }
         for name in HEARTBEATS:
-            path = settings.run_dir / f"{name}.alive"
-            self._checks[name] = partial(self._touched, path)
+            self._checks[name] = (settings.run_dir / f"{name}.alive").exists
+
+    def add(self, name: str, check: Callable[[], bool]) -> None:
+        """Take one more check, of a process whose address is chosen at its start."""
+        self._checks[name] = check
 
     def missing(self, names: list[str]) -> list[str]:
         """Return the names that are not healthy yet."""
@@ -40,12 +43,6 @@ class Readiness:
     def _healthy(self, name: str) -> bool:
         check = self._checks.get(name)
         return check is None or check()
-
-    def _touched(self, path: Path) -> bool:
-        try:
-            return path.stat().st_mtime * 1000 >= self._since_ms
-        except OSError:
-            return False
 
 
 def _asks(host: str, port: int, path: str) -> bool:

@@ -49,10 +49,20 @@ def wait_for_redis(port: int, *, seconds: float) -> bool:
     """Return whether the server answered PING in time (it loads its file first)."""
     deadline = Deadline.after_ms(seconds * 1000)
     while not deadline.expired:
-        if _ping(port):
+        if pings(port):
             return True
         sleep(POLL_S)
     return False
+
+
+def pings(port: int) -> bool:
+    """Return whether the server answers now."""
+    try:
+        with socket.create_connection((LOCAL_HOST, port), timeout=PING_S) as link:
+            link.sendall(b"PING\r\n")
+            return link.recv(16).startswith(b"+PONG")
+    except OSError:
+        return False
 
 
 def _bundled() -> str | None:
@@ -63,12 +73,3 @@ def _bundled() -> str | None:
     kind = f"{platform.system()}-{platform.machine()}".lower()
     binary = Path(found.origin).parent / "_binaries" / kind / "valkey-server"
     return find_program(str(binary))
-
-
-def _ping(port: int) -> bool:
-    try:
-        with socket.create_connection((LOCAL_HOST, port), timeout=PING_S) as link:
-            link.sendall(b"PING\r\n")
-            return link.recv(16).startswith(b"+PONG")
-    except OSError:
-        return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
+from functools import partial
 from pathlib import Path
 
 from config.clock import Deadline, monotonic
@@ -16,13 +16,17 @@ from config.dev.child import Child
 from config.dev.log_copy import LogCopy
 from config.dev.ports import free_redis_port
 from config.dev.readiness import Readiness
-from config.dev.redis_server import find_server, server_command, wait_for_redis
+from config.dev.redis_server import (
+    find_server,
+    pings,
+    server_command,
+    wait_for_redis,
+)
 from config.dev.supervisor import StartFailed, Supervisor
 from config.settings import REDIS_URL_FILE, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 REDIS_START_S = 20.0
-POLL_S = 0.2
 LAST_WORDS = 12
 # Of the grace of a stop: running tasks give their work back and processes end.
 HAND_BACK_S = 4.0
@@ -31,9 +35,12 @@ HAND_BACK_S = 4.0
 class Stack:
     """Everything `make run` starts, and what it was told."""
 
-    def __init__(self, settings: Settings, supervisor: Supervisor) -> None:
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor, readiness: Readiness
+    ) -> None:
         self.settings = settings
         self.supervisor = supervisor
+        self.readiness = readiness
         self.began = monotonic()
         self.environ = child_environment(settings)
 
@@ -63,6 +70,7 @@ class Stack:
             raise StartFailed("no Redis: apt install redis-server, or set REDIS_URL")
         port = free_redis_port(runner.redis_port)
         command = server_command(program, port=port, folder=var_dir / "redis")
+        self.readiness.add("redis", partial(pings, port))
         self.supervisor.add(self.child("redis", command))
         if not wait_for_redis(port, seconds=REDIS_START_S):
             raise StartFailed(f"Redis does not start: see {var_dir}/log/redis.log")
@@ -86,37 +94,14 @@ class Stack:
 
     def start_all(self, commands: dict[str, str]) -> None:
         """Start the Procfile and return once all is healthy or a stop was asked."""
-        asking = Asking(Readiness(self.settings), list(commands))
         for name, command in commands.items():
             self.supervisor.add(self.child(name, command))
-        asking.start()
+        mark = self.supervisor.mark
         limit = Deadline.after_ms(self.settings.runner.start_timeout_s * 1000)
-        self.supervisor.watch(lambda: asking.healthy or limit.expired)
-        asking.over.set()
-        if not asking.healthy and not self.supervisor.stopping:
-            raise StartFailed(f"not healthy in time: {', '.join(asking.missing)}")
-        self.supervisor.ready = asking.healthy
-
-
-class Asking(threading.Thread):
-    """Asks for everybody's health beside the loop, which must keep reading logs."""
-
-    def __init__(self, readiness: Readiness, names: list[str]) -> None:
-        super().__init__(daemon=True)
-        self._readiness = readiness
-        self._names = names
-        self.missing = names
-        self.over = threading.Event()
-
-    @property
-    def healthy(self) -> bool:
-        """Whether every name was healthy at the last question."""
-        return not self.missing
-
-    def run(self) -> None:
-        """Ask until all are healthy or nobody waits any more."""
-        while self.missing and not self.over.wait(POLL_S):
-            self.missing = self._readiness.missing(self._names)
+        self.supervisor.watch(lambda: mark.stands or limit.expired)
+        if not mark.stands and not self.supervisor.stopping:
+            raise StartFailed(f"not healthy in time: {', '.join(mark.missing)}")
+        self.supervisor.came_up = mark.stands
 
 
 def child_environment(settings: Settings) -> dict[str, str]:

@@ -5,111 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from config.clock import monotonic, sleep
-
-ROOT = Path(__file__).resolve().parents[2]
-DRIVER = """
-import sys
-from pathlib import Path
-from config.dev.__main__ import Plan, run
-from config.dev.procfile import read_procfile
-from config.settings import load_settings
-plan = Plan(read_procfile(Path(sys.argv[1])), {}, private_redis=True)
-sys.exit(run(load_settings(env_file=None), plan))
-"""
-POLITE = """
-import signal, sys, time
-def finish(*_):
-    time.sleep({finish_s})
-    open({mark!r}, "w").write("finished")
-    sys.exit(0)
-signal.signal(signal.SIGTERM, finish)
-print("plain words", flush=True)
-while True: time.sleep(0.05)
-"""
-
-
-class Run:
-    """A started runner and the questions the tests ask about it."""
-
-    def __init__(self, folder: Path, processes: dict[str, str], **environ: str) -> None:
-        self.var = folder / "var"
-        procfile = folder / "Procfile"
-        procfile.write_text("".join(f"{n}: {c}\n" for n, c in processes.items()))
-        self.output = (folder / "output").open("w+")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER, str(procfile)],
-            cwd=ROOT,
-            env=os.environ | {"VAR_DIR": str(self.var), "KUAIDA_ENV": "test"} | environ,
-            stdout=self.output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-
-    def until(self, what, seconds=10.0):
-        """Wait for a question to be answered truly; fail with the output."""
-        end = monotonic() + seconds
-        while monotonic() < end:
-            if answer := what():
-                return answer
-            sleep(0.02)
-        self.output.seek(0)
-        pytest.fail(f"not in {seconds} s; output:\n{self.output.read()}")
-
-    def ready(self) -> bool:
-        mark = self.var / "run" / "ready"
-        return mark.exists() and mark.read_text() == "ready\n"
-
-    def pid(self, name: str) -> int:
-        try:
-            return int((self.var / "run" / f"{name}.pid").read_text())
-        except (OSError, ValueError):
-            return 0
-
-    def stop(self, number: int = signal.SIGTERM) -> float:
-        began = monotonic()
-        self.process.send_signal(number)
-        self.process.wait(20)
-        return monotonic() - began
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def python(code: str, folder: Path, name: str) -> str:
-    path = folder / f"{name}.py"
-    path.write_text(code)
-    return f"exec {sys.executable} {path}"
+from tests.integration.runner import ROOT, alive, polite, python, runs_in
 
 
 @pytest.fixture
 def start(tmp_path):
-    runs = []
-
-    def begin(processes, **environ):
-        run = Run(tmp_path, processes, **environ)
-        runs.append(run)
-        return run
-
-    yield begin
-    for run in runs:
-        if run.process.poll() is None:
-            run.stop()
-        run.output.close()
-
-
-def polite(folder: Path, name: str, *, finish_s: float) -> str:
-    mark = str(folder / f"{name}.done")
-    return python(POLITE.format(finish_s=finish_s, mark=mark), folder, name)
+    with runs_in(tmp_path) as begin:
+        yield begin
 
 
 def test_all_come_up_and_a_stop_lets_running_work_finish(start, tmp_path):
