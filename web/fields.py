@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from config.queues import LANES
+from config.schedule import JOBS
 
 # No C0 controls and no DEL: they break terminals and logs, and NUL breaks databases.
 PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
@@ -42,10 +43,15 @@ PagePath = Annotated[str, Meta(min_length=1, max_length=1024, pattern=PAGE)]
 CURSOR: Final = r"^[0-9]{1,15}\.[A-Za-z0-9_]{1,40}$(?!\n)"
 
 CursorText = Annotated[str, Meta(max_length=56, pattern=CURSOR)]
+# A place in a list where many entries have one time: the time, and which of them.
+COUNTED: Final = r"^[0-9]{1,15}\.[0-9]{1,3}$(?!\n)"
+CountedCursor = Annotated[str, Meta(max_length=19, pattern=COUNTED)]
 PageLimit = Annotated[int, Meta(ge=1, le=100)]
 # Of the lanes of this release; a mistyped one would quietly match nothing.
 LANE: Final = rf"^({'|'.join(LANES)})$(?!\n)"
 LaneName = Annotated[str, Meta(max_length=32, pattern=LANE)]
+JOB: Final = rf"^({'|'.join(JOBS)})$(?!\n)"
+JobName = Annotated[str, Meta(max_length=64, pattern=JOB)]
 WorkName = Annotated[str, Meta(min_length=1, max_length=120, pattern=CODE)]
 # As WeChat's client hands it out, or as a form post damaged it: read leniently, so that
 # what is wrong with it gets the one answer of data that cannot be opened.

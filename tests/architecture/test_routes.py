@@ -156,3 +156,22 @@ def test_bodies_refuse_fields_nobody_declared() -> None:
     ]
 
     assert lax == []
+
+
+def test_every_list_is_given_page_by_page() -> None:
+    lists = [
+        (route.path, shape.__struct_fields__, route.spec.query)
+        for route in (*PUBLIC_ROUTES, *OPS_ROUTES)
+        for shape in [route.spec.answer]
+        if "items" in shape.__struct_fields__
+    ]
+    whole = [
+        path
+        for path, told, query in lists
+        if not {"next_cursor", "has_more"} <= set(told)
+        or query is None
+        or not {"cursor", "limit"} <= set(query.__struct_fields__)
+    ]
+
+    assert lists
+    assert whole == []

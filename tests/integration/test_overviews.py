@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from config.queues import EVENTS, Queue
+import pytest
+
+from config.queues import EVENTS, LANES, Queue
 from config.schedule import JOBS, SCHEDULE
 from models.outbox_lease import bury, claim
 from models.schedule import finish_slot, take_due
@@ -32,7 +34,7 @@ def test_each_lane_tells_what_waits(database: Database, stores: Stores) -> None:
         bury(work.session, ids[-1], "Busy -1")
     stores.redis.execute_many([("LPUSH", f"{PREFIX}bulk", "m")] * 3)
 
-    queues = QueueService(database, stores, PREFIX).read()
+    queues = QueueService(database, stores, PREFIX).read(None, 100)
 
     assert queues.away == []
     assert [lane.lane for lane in queues.items] == [EVENTS, *Queue]
@@ -45,11 +47,36 @@ def test_each_lane_tells_what_waits(database: Database, stores: Stores) -> None:
     assert by_name[EVENTS].messages is None
 
 
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_together_are_the_whole(
+    database: Database, stores: Stores, limit: int
+) -> None:
+    lanes = pages(QueueService(database, stores, PREFIX).read, limit)
+    jobs = pages(ScheduleService(database).read, limit)
+
+    assert [lane.lane for lane in lanes] == list(LANES)
+    assert [line.job for line in jobs] == list(JOBS)
+
+
+def pages(read: Callable[..., Any], limit: int) -> list[Any]:
+    """Follow the pages to their end."""
+    found: list[Any] = []
+    cursor = None
+    while True:
+        page = read(cursor, limit)
+        assert 0 < len(page.items) <= limit
+        found += page.items
+        cursor = page.next_cursor
+        assert page.has_more == (cursor is not None)
+        if cursor is None:
+            return found
+
+
 def test_a_store_that_is_away_is_named(
     database: Database, stores: Stores, make_settings: Callable[..., Settings]
 ) -> None:
     nowhere = open_stores(make_settings(REDIS_URL=NOWHERE, BROKER_URL=NOWHERE))
-    queues = QueueService(database, nowhere, PREFIX).read()
+    queues = QueueService(database, nowhere, PREFIX).read(None, 100)
     nowhere.close()
 
     assert queues.away == ["redis"]
@@ -59,7 +86,9 @@ def test_a_store_that_is_away_is_named(
 
 def test_the_schedule_tells_next_last_and_missed_runs(database: Database) -> None:
     job = JOBS["sweep_journals"]
-    before = {line.job: line for line in ScheduleService(database).read().items}
+    before = {
+        line.job: line for line in ScheduleService(database).read(None, 100).items
+    }
     assert set(before) == {job.name for job in SCHEDULE}
     assert before[job.name].last is None
     with database.read() as session:
@@ -68,7 +97,9 @@ def test_the_schedule_tells_next_last_and_missed_runs(database: Database) -> Non
     with database.unit_of_work() as work:
         (due,) = take_due(work, job).runs
     (line,) = [
-        line for line in ScheduleService(database).read().items if line.job == job.name
+        line
+        for line in ScheduleService(database).read(None, 100).items
+        if line.job == job.name
     ]
     assert line.last is not None
     assert (line.last.due, line.last.state) == (due, "taken")

@@ -131,7 +131,7 @@ def test_who_only_ever_failed_is_found_and_let_go(
         admission.record_failure(caller, "code", failure)
     with pytest.raises(Limited):
         admission.admit_login(caller, "code", mark="f", flight_ms=1000)
-    (refused,) = desk.limits().refused
+    (refused,) = desk.limits(100).refused
     assert (refused.rule, refused.count) == ("login.failures", 1)
     assert refused.subject == "198.51.100.7:lost"
 
@@ -256,7 +256,7 @@ def test_without_redis_the_marks_are_told(
     told = desk.explain(user_id)
     assert (told.action, told.away, told.behaviour) == ("slow", ["redis"], None)
     assert desk.clear(user_id, "x").action == "allow"
-    assert desk.limits().away == ["redis"]
+    assert desk.limits(100).away == ["redis"]
 
 
 def test_limits_tell_who_was_refused(house: RiskHouse, desk: RiskDesk) -> None:
@@ -267,7 +267,7 @@ def test_limits_tell_who_was_refused(house: RiskHouse, desk: RiskDesk) -> None:
         except Limited:
             continue
 
-    told = desk.limits()
+    told = desk.limits(100)
 
     assert [(r.rule, r.subject, r.count) for r in told.refused] == [
         ("read.user", "u_greedy", 3)

@@ -286,3 +286,24 @@ def test_a_busy_id_is_cut_short(house: Resources) -> None:
 
     assert timeline.truncated
     assert len(timeline.entries) <= 500
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_pages_together_are_the_whole_timeline(
+    house: Resources, story: dict[str, str], limit: int
+) -> None:
+    service = TimelineService(house.database, house.stores.refusals)
+    whole = service.read(story["row"])
+    found: list[Entry] = []
+    cursor: str | None = None
+    while True:
+        page = service.read(story["row"], cursor, limit)
+        assert 0 < len(page.entries) <= limit
+        found += page.entries
+        cursor = page.next_cursor
+        assert page.has_more == (cursor is not None)
+        if cursor is None:
+            break
+
+    assert len(whole.entries) > 2
+    assert (found, whole.has_more) == (whole.entries, False)

@@ -10,6 +10,7 @@ from config.clock import MS_PER_S, now_ms
 from config.queues import LANES, Queue, reader_of
 from models.errors import Unavailable
 from models.outbox_support import LaneBacklog, backlog
+from web.services.pages import page_of_names
 from web.services.shared_gauges import read_gauge
 
 if TYPE_CHECKING:
@@ -36,9 +37,11 @@ class Lane(msgspec.Struct, kw_only=True):
 
 
 class Queues(msgspec.Struct):
-    """Every lane, and the parts that did not answer."""
+    """Lanes, urgent ones first, and the parts that did not answer."""
 
     items: list[Lane]
+    next_cursor: str | None
+    has_more: bool
     away: list[str]
 
 
@@ -50,8 +53,8 @@ class QueueService:
         self._database, self._stores = database, stores
         self._names = {f"{prefix}{queue}": str(queue) for queue in Queue}
 
-    def read(self) -> Queues:
-        """Return every lane as far as it can be known."""
+    def read(self, cursor: str | None, limit: int) -> Queues:
+        """Return up to ``limit`` lanes after ``cursor``, as far as can be known."""
         away: list[str] = []
         rows: dict[str, LaneBacklog] = {}
         messages: dict[str, int] = {}
@@ -67,11 +70,12 @@ class QueueService:
         waiting = {self._names[name]: count for name, count in messages.items()}
         seen = read_gauge("kuaida_last_sign_of_life_seconds", "process")
         now = now_ms()
+        names, after = page_of_names(LANES, cursor, limit)
         items = [
             _lane(str(lane), rows.get(str(lane)), waiting.get(str(lane)), seen, now)
-            for lane in LANES
+            for lane in names
         ]
-        return Queues(items, away)
+        return Queues(items, after, after is not None, away)
 
 
 def _lane(

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
     from web.services.risk_shapes import RiskView
 
-MOST_REFUSED = 100
 # A device is a client's word: it is on the watch list (slow) or not.
 DEVICE_ACTIONS: Final = ("allow", "slow")
 
@@ -131,12 +130,12 @@ class RiskDesk:
         self._follow(changed)
         return changed
 
-    def limits(self) -> LimitsView:
-        """Return the limits in force and whom they refuse."""
+    def limits(self, most: int) -> LimitsView:
+        """Return the limits in force, and up to ``most`` of whom they refuse."""
         limits, away = self._settings.limits, []
         refused = []
         try:
-            refused = self._stores.limit_levels.list_refused(MOST_REFUSED)
+            refused = self._stores.limit_levels.list_refused(most)
         except RedisUnavailable:
             away.append("redis")
         return LimitsView(

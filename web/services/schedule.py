@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from config.schedule import JOBS
 from models.schedule_support import list_jobs
+from web.services.pages import page_of_names
 
 if TYPE_CHECKING:
     from models.database import Database
@@ -44,9 +46,11 @@ class JobLine(msgspec.Struct, kw_only=True):
 
 
 class Schedule(msgspec.Struct):
-    """Every job of the clock."""
+    """Jobs of the clock, in the order of its table."""
 
     items: list[JobLine]
+    next_cursor: str | None
+    has_more: bool
 
 
 class ScheduleService:
@@ -55,10 +59,13 @@ class ScheduleService:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def read(self) -> Schedule:
-        """Return every job with its next and last run."""
+    def read(self, cursor: str | None, limit: int) -> Schedule:
+        """Return up to ``limit`` jobs after ``cursor``, with next and last runs."""
+        names, after = page_of_names(tuple(JOBS), cursor, limit)
         with self._database.read() as session:
-            return Schedule([_line(view) for view in list_jobs(session)])
+            views = list_jobs(session, [JOBS[name] for name in names])
+            items = [_line(view) for view in views]
+        return Schedule(items, after, after is not None)
 
 
 def _line(view: JobView) -> JobLine:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from models.accounts import Account
     from models.idempotency import Once
     from models.outbox_item import OutboxItem
-    from models.timeline import Timeline
     from web.services.key_reset import KeyReset
     from web.services.outbox_shapes import (
         Discarded,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from web.services.risk import Choice
     from web.services.risk_shapes import LimitsView, RiskChanged, RiskView
     from web.services.schedule import Schedule
+    from web.services.timeline import TimelinePage
 
 
 class OutboxDesk(Protocol):
@@ -61,22 +61,24 @@ class KeyDesk(Protocol):
 class QueueView(Protocol):
     """How much waits in each lane."""
 
-    def read(self) -> Queues:
-        """Return every lane as far as it can be known."""
+    def read(self, cursor: str | None, limit: int) -> Queues:
+        """Return a page of the lanes as far as they can be known."""
 
 
 class ScheduleView(Protocol):
     """What the clock did and does next."""
 
-    def read(self) -> Schedule:
-        """Return every job."""
+    def read(self, cursor: str | None, limit: int) -> Schedule:
+        """Return a page of the jobs."""
 
 
 class Timelines(Protocol):
     """What happened around an id."""
 
-    def read(self, name: str) -> Timeline:
-        """Return the timeline of any id."""
+    def read(
+        self, name: str, cursor: str | None = None, limit: int | None = None
+    ) -> TimelinePage:
+        """Return the timeline of any id, or a page of it."""
 
 
 class AccountDesk(Protocol):
@@ -109,8 +111,8 @@ class Risk(Protocol):
     ) -> RiskChanged:
         """Choose an action over the rules."""
 
-    def limits(self) -> LimitsView:
-        """Return the limits in force."""
+    def limits(self, most: int) -> LimitsView:
+        """Return the limits in force, and the ``most`` refused."""
 
 
 @dataclass(frozen=True, slots=True)

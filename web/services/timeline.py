@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from models.errors import NotFound, RedisUnavailable
 from models.stores.keys import LOCK_OUT
 from models.timeline import read_timeline
 from models.timeline_entries import Entry
+from web.services.pages import places_in_time
 
 if TYPE_CHECKING:
     from models.database import Database
@@ -17,6 +21,20 @@ if TYPE_CHECKING:
 MOST_REFUSALS: Final = 100
 
 
+class TimelinePage(msgspec.Struct, frozen=True):
+    """What happened, oldest first; ``truncated``: there was more than is ever told.
+
+    ``away`` names a store whose part is missing.
+    """
+
+    id: str
+    entries: list[Entry]
+    next_cursor: str | None
+    has_more: bool
+    truncated: bool
+    away: list[str]
+
+
 class TimelineService:
     """Timelines out of SQL, and what was refused out of Redis."""
 
@@ -24,8 +42,12 @@ class TimelineService:
         self._database = database
         self._refusals = refusals
 
-    def read(self, name: str) -> Timeline:
+    def read(
+        self, name: str, cursor: str | None = None, limit: int | None = None
+    ) -> TimelinePage:
         """Return the timeline of ``name``; `NotFound` for an id nobody knows.
+
+        Of it, up to ``limit`` entries after ``cursor``; None stands for all.
 
         Redis away: what was refused is missing, and `RedisUnavailable` for an id that
         SQL does not know. Raises `DatabaseUnavailable`.
@@ -41,7 +63,27 @@ class TimelineService:
             raise away or NotFound()
         if away is not None:
             timeline.away.append("redis")
-        return timeline
+        return _page(timeline, cursor, limit)
+
+
+def _page(timeline: Timeline, cursor: str | None, limit: int | None) -> TimelinePage:
+    places = places_in_time(entry.at for entry in timeline.entries)
+    begin = 0 if cursor is None else bisect_right(places, _place_of(cursor))
+    end = len(places) if limit is None else begin + limit
+    more = end < len(places)
+    return TimelinePage(
+        id=timeline.id,
+        entries=timeline.entries[begin:end],
+        next_cursor="{}.{}".format(*places[end - 1]) if more else None,
+        has_more=more,
+        truncated=timeline.truncated,
+        away=timeline.away,
+    )
+
+
+def _place_of(cursor: str) -> tuple[int, int]:
+    at, _, number = cursor.partition(".")
+    return int(at), int(number)
 
 
 def _told(refusal: Refusal) -> Entry:

@@ -47,7 +47,8 @@ class MemoryRisk:
         self.asked.append((name, choice))
         return RiskChanged(name, "user", choice.action, 9, 0)
 
-    def limits(self) -> LimitsView:
+    def limits(self, most: int) -> LimitsView:
+        self.asked.append((most,))
         rule = LimitRule("read.ip", 5, 1.0)
         refused = [Refused("read.ip", "10.0.0.1", 3)]
         return LimitsView(True, False, [rule], 5, 300, refused, [])  # noqa: FBT003

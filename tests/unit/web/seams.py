@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from models.errors import NotFound, RedisUnavailable
+from models.errors import NotFound
 from models.idempotency import KeptAnswer, Once, encode_answer
 from models.notifications import NotificationView
 from models.operations import OperationView
@@ -17,7 +17,12 @@ from models.stores.steps import NO_STEP
 from models.users import Profile
 from tests.unit.web.private_seams import MemoryOpenData, MemoryPhones
 from tests.unit.web.risk_seams import MemoryRefusals, MemoryRisk
-from tests.unit.web.support_seams import MemoryAccounts, MemoryOutbox, memory_support
+from tests.unit.web.support_seams import (
+    MemoryAccounts,
+    MemoryOutbox,
+    Pages,
+    memory_support,
+)
 from web.services.event_follower import EventView
 from web.services.events import HEARTBEAT, EventPage
 from web.services.idempotency import Told
@@ -215,26 +220,6 @@ class MemoryAnswers:
 
 
 @dataclass
-class MemoryCache:
-    """The cache of one process, with a switch for Redis being away."""
-
-    values: dict[str, bytes | None] = field(default_factory=dict)
-    away: bool = False
-
-    def load(self, user_id: str, load: Callable[[], bytes | None]) -> bytes | None:
-        if self.away:
-            return load()
-        if user_id not in self.values:
-            self.values[user_id] = load()
-        return self.values[user_id]
-
-    def delete(self, user_id: str) -> None:
-        if self.away:
-            raise RedisUnavailable
-        self.values.pop(user_id, None)
-
-
-@dataclass
 class MemoryNotifications:
     """Keeps what it accepted; knows one message, named ``nt_1``."""
 
@@ -363,6 +348,7 @@ class House:
     accounts: MemoryAccounts = field(default_factory=MemoryAccounts)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     risk: MemoryRisk = field(default_factory=MemoryRisk)
+    pages: Pages = field(default_factory=list)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     operations: MemoryOperations = field(default_factory=MemoryOperations)
 
@@ -379,7 +365,7 @@ class House:
             open_data=self.open_data,
             phones=self.phones,
             events=self.events,
-            support=memory_support(self.outbox, self.accounts, self.risk),
+            support=memory_support(self.outbox, self.accounts, self.risk, self.pages),
             answers=self.answers,
             notifications=self.notifications,
             operations=self.operations,

@@ -12,7 +12,6 @@ from models.account_facts import StandingSeen
 from models.accounts import Account
 from models.errors import NotFound
 from models.outbox_item import OutboxItem
-from models.timeline import Timeline
 from models.timeline_entries import Entry
 from models.users import Profile
 from web.services.key_reset import KeyReset
@@ -20,6 +19,7 @@ from web.services.outbox_shapes import Discarded, OutboxPage, Replayed
 from web.services.queues import Queues
 from web.services.schedule import Schedule
 from web.services.support import Support
+from web.services.timeline import TimelinePage
 
 if TYPE_CHECKING:
     from config.clock import Deadline
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from web.services.outbox_shapes import OutboxQuery
 
 T = TypeVar("T")
+Pages = list[tuple[str | None, int | None]]
 
 
 @dataclass
@@ -85,26 +86,36 @@ def outbox_item() -> OutboxItem:
 
 @dataclass
 class Overview(Generic[T]):
-    """A view with one answer."""
+    """A view with one answer; ``pages`` are those it was asked for."""
 
     answer: T
+    pages: Pages
 
-    def read(self) -> T:
+    def read(self, cursor: str | None, limit: int) -> T:
+        self.pages.append((cursor, limit))
         return self.answer
 
 
-QUEUES = Queues([], away=["redis"])
-SCHEDULE = Schedule([])
+QUEUES = Queues([], None, has_more=False, away=["redis"])
+SCHEDULE = Schedule([], None, has_more=False)
 
 
+@dataclass
 class MemoryTimeline:
-    """Knows one id."""
+    """Knows one id; ``pages`` are those it was asked for."""
 
-    def read(self, name: str) -> Timeline:
+    pages: Pages
+
+    def read(
+        self, name: str, cursor: str | None = None, limit: int | None = None
+    ) -> TimelinePage:
+        self.pages.append((cursor, limit))
         if name != "ob_1.2":
             raise NotFound
         entry = Entry(1, "task", "ob_1", "accepted", {})
-        return Timeline(name, [entry], truncated=False)
+        return TimelinePage(
+            name, [entry], None, has_more=False, truncated=False, away=[]
+        )
 
 
 class MemoryKeys:
@@ -154,14 +165,14 @@ class MemoryAccounts:
 
 
 def memory_support(
-    outbox: MemoryOutbox, accounts: MemoryAccounts, risk: MemoryRisk
+    outbox: MemoryOutbox, accounts: MemoryAccounts, risk: MemoryRisk, pages: Pages
 ) -> Support:
     """Return the support view around what a test looks into."""
     return Support(
         outbox=outbox,
-        queues=Overview(QUEUES),
-        schedule=Overview(SCHEDULE),
-        timeline=MemoryTimeline(),
+        queues=Overview(QUEUES, pages),
+        schedule=Overview(SCHEDULE, pages),
+        timeline=MemoryTimeline(pages),
         keys=MemoryKeys(),
         accounts=accounts,
         risk=risk,

@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from models.database import Database, open_database
+from models.errors import RedisUnavailable
 from models.tables import METADATA
 from models.user_events import UserEvent
 from models.users import Profile
-from tests.unit.web.seams import MemoryCache
 from web.services.caller import Claims
 from web.services.profile import ProfileService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from config.settings import Settings
 
 CLAIMS = Claims("u_1", "se_1", "wxdemo0000000001", "j", 2_000, issued_at=1_100)
+
+
+@dataclass
+class MemoryCache:
+    """The cache of one process, with a switch for Redis being away."""
+
+    values: dict[str, bytes | None] = field(default_factory=dict)
+    away: bool = False
+
+    def load(self, user_id: str, load: Callable[[], bytes | None]) -> bytes | None:
+        if self.away:
+            return load()
+        if user_id not in self.values:
+            self.values[user_id] = load()
+        return self.values[user_id]
+
+    def delete(self, user_id: str) -> None:
+        if self.away:
+            raise RedisUnavailable
+        self.values.pop(user_id, None)
 
 
 @pytest.fixture

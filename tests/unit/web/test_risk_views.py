@@ -63,10 +63,14 @@ def test_odd_acts_are_refused(
     assert house.risk.asked == []
 
 
-def test_the_limits_are_told(admin: Admin) -> None:
+def test_the_limits_are_told(admin: Admin, house: House) -> None:
     status, body = admin("GET", "/admin/v1/limits")
 
     assert (status, body["data"]["dry_run"]) == (200, False)
     assert body["data"]["refused"] == [
         {"rule": "read.ip", "subject": "10.0.0.1", "count": 3}
     ]
+
+    assert admin("GET", "/admin/v1/limits?limit=1")[0] == 200
+    assert admin("GET", "/admin/v1/limits?limit=101")[0] == 400
+    assert house.risk.asked == [(100,), (1,)]
