@@ -36,7 +36,7 @@ class OutboxListQuery(msgspec.Struct, forbid_unknown_fields=True):
 class DiscardBody(msgspec.Struct, forbid_unknown_fields=True):
     """Why the work is given up; whoever waits for its operation reads it too."""
 
-    reason: FilledText
+    reason: FilledText = "discarded by an operator"
 
 
 class ReplayManyBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,6 +102,7 @@ def replay_one(call: Call, row_id: str) -> OutboxItem:
         summary="Give work up",
         description="Dead, ready or stuck work; its operation fails with the reason.",
         body=DiscardBody,
+        may_omit_body=True,
         answer=OutboxItem,
         auth=Auth.ADMIN,
         limit=Limit.NONE,

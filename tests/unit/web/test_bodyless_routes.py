@@ -20,11 +20,12 @@ CANCEL = "/api/v1/operations/op_1/cancel"
 SESSION = "/api/v1/sessions/se_one"
 GUEST = "/api/v1/auth/guest"
 JSON = "application/json"
-# Their bodies have only fields that may be left out.
+# Their bodies, and that of a discard, have only fields that may be left out.
 ACTS = {f"/admin/v1/users/u_one/{act}" for act in ("ban", "unban", "logout")}
 ADMIN_PATHS = ACTS | {
     "/admin/v1/notifications/nt_1/cancel",
     "/admin/v1/notifications/nt_1/retry",
+    "/admin/v1/outbox/ob_1/discard",
     "/admin/v1/outbox/ob_1/replay",
     "/admin/v1/users/u_one/reset-session-key",
 }

@@ -69,7 +69,10 @@ def test_one_row_is_replayed_and_discarded(admin: Admin, house: House) -> None:
 
     status, body = admin("POST", f"{OUTBOX}/ob_1/discard", json={"reason": "old"})
     assert (status, body["data"]["state"]) == (200, "discarded")
-    assert house.outbox.asked == [("old",)]
+    for sent in ({}, {"json": {}}):
+        status, body = admin("POST", f"{OUTBOX}/ob_1/discard", **sent)
+        assert (status, body["data"]["state"]) == (200, "discarded")
+    assert house.outbox.asked == [("old",), *[("discarded by an operator",)] * 2]
 
 
 def test_an_unknown_row_is_404(admin: Admin) -> None:
@@ -80,7 +83,7 @@ def test_an_unknown_row_is_404(admin: Admin) -> None:
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("ob_1/discard", {}),
+        ("ob_1/discard", {"why": "x"}),
         ("ob_1/discard", {"reason": " "}),
         ("replay", {"state": "ready"}),
         ("replay", {"per_second": 0}),
