@@ -16,7 +16,7 @@ from models.errors import KuaidaError
 from web.admit import Admitter
 from web.answers import REST, wants_lines
 from web.errors import refusal_of
-from web.idempotency import VARIABLE, answer_once, read_once
+from web.idempotency import answer_once, read_key, read_once
 from web.request_body import read_body, read_optional_body
 from web.routes import Auth, Call, File, Limit, Lines
 from web.server.environ import LINE_KEY
@@ -80,6 +80,7 @@ class Dispatcher:
             identity = self._identify(environ, visit) if identifies else None
             if admits:
                 self._door.admit(route, visit, identity)
+            key = read_key(environ) if route.writes else None
             arguments, body = self._arguments(route, environ)
             call = Call(
                 visit, _caller(visit), self._services, self._tokens.read, identity
@@ -88,8 +89,7 @@ class Dispatcher:
                 call.line = environ.get(LINE_KEY, QUIET_LINE)
                 call.wants_lines = wants_lines(environ.get("HTTP_ACCEPT", ""))
             produce = partial(handler, call, *arguments, **path)
-            key = environ.get(VARIABLE) if spec.idempotent else None
-            if key is not None:
+            if spec.idempotent and key is not None:
                 call.once = read_once(key, route, call, (path, body), keep_s)
                 return REST.success(visit, answer_once(call, call.once, produce))
             made = produce()

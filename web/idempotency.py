@@ -1,7 +1,8 @@
 """The Idempotency-Key of a request, and the way its answer takes.
 
-`web/dispatch.py` calls this for routes whose `Spec` says ``idempotent``; the answers
-themselves are the business of `web/services/idempotency.py`.
+`web/dispatch.py` has the key of every write checked, and answers under it where the
+`Spec` says ``idempotent``; the answers themselves are the business of
+`web/services/idempotency.py`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,19 @@ _VISIBLE: Final = re.compile(r"[!-~]{1,255}\Z")
 _canonical: Final = msgspec.json.Encoder(order="sorted").encode
 
 
+def read_key(environ: Mapping[str, Any]) -> str | None:
+    """Return the key of a write, None without one.
+
+    Raises `InvalidInput` for one nobody may send. Two headers reach us as one text
+    with a blank in it, which is no key.
+    """
+    key: str | None = environ.get(VARIABLE)
+    if key is None or _VISIBLE.match(key):
+        return key
+    fault = FieldFault(HEADER, "invalid", "1 to 255 visible ASCII characters, once")
+    raise InvalidInput("odd Idempotency-Key", faults=(fault,))
+
+
 def read_once(
     key: str,
     route: Route,
@@ -40,11 +54,8 @@ def read_once(
     """Return the request under ``key``; ``sent`` is its path values and its body.
 
     The query is left out: on writes it says how to wait, not what to do. Key and body
-    are remembered by their hashes. Raises `InvalidInput` for a key nobody may send.
+    are remembered by their hashes.
     """
-    if not _VISIBLE.match(key):
-        fault = FieldFault(HEADER, "invalid", "1 to 255 visible ASCII characters")
-        raise InvalidInput("odd Idempotency-Key", faults=(fault,))
     return Once(
         user_id=ADMIN if route.spec.auth is Auth.ADMIN else call.claims.user_id,
         route=f"{route.method} {route.path}",

@@ -20,7 +20,7 @@ from web.routes import Auth, Limit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from web.routes import Route
+    from web.routes import Route, Spec
 
 REF: Final = "#/components/schemas/{name}"
 Json = dict[str, Any]
@@ -65,13 +65,11 @@ _REQUEST_HEADERS: Final = (
 )
 
 
-_IDEMPOTENCY_KEY: Final[Json] = {
-    "name": HEADER,
-    "in": "header",
-    "description": "Names one intent: sent again with the same body it is joined "
-    "while it runs and answered with the same data afterwards, for 24 hours.",
-    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-}
+_REPEATED: Final = (
+    "Names one intent: sent again with the same body it is joined while it runs and "
+    "answered with the same data afterwards, for 24 hours."
+)
+_NOT_KEPT: Final = "Must be a key; no answer is kept under it. "
 
 
 def build_document(routes: Sequence[Route], *, title: str, version: str) -> Json:
@@ -181,9 +179,18 @@ def _parameters(route: Route) -> list[Json]:
         {"name": "X-Timeout-Ms", "in": "header", "schema": timeout,
          "description": "How long the client waits; everything below inherits it."}
     )  # fmt: skip
-    if route.spec.idempotent:
-        headers.append(_IDEMPOTENCY_KEY)
+    if route.writes:
+        headers.append(_idempotency_key(route.spec))
     return [*_query_parameters(route.spec.query), *headers]
+
+
+def _idempotency_key(spec: Spec) -> Json:
+    return {
+        "name": HEADER,
+        "in": "header",
+        "description": _REPEATED if spec.idempotent else _NOT_KEPT + spec.repeated,
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    }
 
 
 def _query_parameters(query: type[msgspec.Struct] | None) -> list[Json]:

@@ -65,6 +65,7 @@ class Spec:
     ``reasons`` names the refusals of its service; those of validation, tokens and
     limits follow from the other fields. ``idempotent`` routes keep their answer under
     an Idempotency-Key: hand ``call.once`` to the transaction that has the effect.
+    Other writes only check the key; ``repeated`` says what becomes of a repetition.
     ``unverified`` writes stay open to users who must bind a phone first.
     ``line`` is the shape of one line where clients may ask for a stream of lines
     instead of one answer. ``file`` is the content type of a route that answers with a
@@ -82,6 +83,7 @@ class Spec:
     limit: Limit = Limit.READ
     body_limit: int | None = None
     idempotent: bool = False
+    repeated: str = ""
     unverified: bool = False
     file: str = ""
     reasons: tuple[str, ...] = ()
@@ -110,7 +112,12 @@ class Route:
     @property
     def body(self) -> type[msgspec.Struct] | None:
         """The shape of a body sent here; None where none is looked at."""
-        return self.spec.body or (None if self.method == "GET" else NoBody)
+        return self.spec.body or (NoBody if self.writes else None)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return self.method != "GET"
 
     @property
     def waits(self) -> bool:

@@ -29,13 +29,11 @@ OPEN_INSIDE = re.compile(r"/(metrics|readyz|healthz|openapi\.json|docs(/.*)?)$")
 UNLIMITED = {("GET", "/api/hello"), ("GET", "/healthz")}
 
 
-# Writes without an Idempotency-Key, each with what makes its repetition harmless.
+# Writes that keep no answer under an Idempotency-Key; each says what makes its
+# repetition harmless (`Spec.repeated`).
 REPEATED_AS_THEY_ARE = {
-    # Repeated it makes two guests; one is never heard of again and so removed.
     ("POST", "/api/v1/auth/guest"),
-    # The login code is the key: it gives one session however often it is sent.
     ("POST", "/api/v1/auth/login"),
-    # The refresh token is the key: inside its grace it has one successor.
     ("POST", "/api/v1/auth/refresh"),
 }
 
@@ -132,11 +130,16 @@ def test_writes_are_limited_as_writes() -> None:
 def test_every_write_of_a_user_may_be_repeated() -> None:
     unguarded = {
         (route.method, route.path)
-        for route in PUBLIC_ROUTES
-        if route.method != "GET" and not route.spec.idempotent
+        for route in (*PUBLIC_ROUTES, *OPS_ROUTES)
+        if route.writes and not route.spec.idempotent
+    }
+    explained = {
+        (route.method, route.path)
+        for route in (*PUBLIC_ROUTES, *OPS_ROUTES)
+        if route.spec.repeated
     }
 
-    assert unguarded == REPEATED_AS_THEY_ARE
+    assert unguarded == explained == REPEATED_AS_THEY_ARE
 
 
 def test_keys_belong_to_users_and_to_names_that_fit_their_column() -> None:

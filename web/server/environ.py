@@ -73,7 +73,8 @@ def _add_fields(environ: dict[str, Any], request: Incoming) -> None:
         # Not every blank Python knows: a no-break space belongs to the value.
         text = value.decode("latin-1").strip(" \t")
         if name in seen:
-            text = f"{environ[key]},{text}"
+            # With the blank of RFC 9110 5.3, which no single word holds.
+            text = f"{environ[key]}, {text}"
         seen.add(name)
         environ[key] = text
     if b"host" not in seen and request.version == "1.1":

@@ -85,6 +85,7 @@ class LoginData(msgspec.Struct):
         answer=LoginData,
         auth=Auth.PUBLIC,
         limit=Limit.SERVICE,
+        repeated="The code is the key: sent again it gives the same session.",
         reasons=(
             "login_code_invalid",
             "token_invalid",
@@ -118,6 +119,7 @@ def login(call: Call, body: LoginBody) -> LoginAnswer:
         answer=Tokens,
         auth=Auth.PUBLIC,
         limit=Limit.WRITE,
+        repeated="The refresh token is the key: inside its grace it has one successor.",
         reasons=(
             "token_invalid",
             "token_expired",

@@ -33,6 +33,11 @@ class GuestBody(msgspec.Struct, forbid_unknown_fields=True):
         answer=LoginData,
         auth=Auth.PUBLIC,
         limit=Limit.SERVICE,
+        repeated=(
+            "A repetition gives another guest, and the one nobody uses is removed: "
+            "keys belong to users, and a key is no secret for which tokens may be "
+            "handed out again."
+        ),
         reasons=("rate_limited", "unavailable"),
     ),
 )

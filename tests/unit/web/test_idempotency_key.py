@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from web.app import PUBLIC_ROUTES, create_app
 from web.errors import PROBLEMS, is_final
+from web.ops_app import ADMIN_ROUTES, create_ops_app
+from web.routes import Auth
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from config.settings import Settings
     from tests.unit.web.conftest import Admin
     from tests.unit.web.seams import House
+    from web.routes import Route
 
 ME = "/api/v1/me"
+ROUTES = (*PUBLIC_ROUTES, *ADMIN_ROUTES)
 
 
 class Writer:
@@ -98,12 +105,37 @@ def test_a_body_is_the_same_in_any_order_and_spelling(
     assert first == second != other
 
 
+@pytest.mark.parametrize("keys", [[""], ["k" * 256], ["a", "b"], ["k", "k"], ["", ""]])
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.writes], ids=lambda route: route.name
+)
+def test_no_write_takes_an_odd_key(
+    settings: Settings, house: House, signed_in: dict[str, str],
+    route: Route, keys: list[str],
+) -> None:  # fmt: skip
+    inside = route.spec.auth is Auth.ADMIN
+    make = create_ops_app if inside else create_app
+    token = settings.secrets.admin_token.get_secret_value()
+    mine = {"Authorization": f"Bearer {token}"} if inside else signed_in
+    headers = [*mine.items(), *(("Idempotency-Key", key) for key in keys)]
+    path = re.sub(r"<\w+>", "x", route.path)
+
+    client = make(settings, services=house.services).test_client()
+    answer = client.open(path, method=route.method, json={}, headers=headers)
+
+    assert answer.status_code == 400
+    body = answer.get_json()
+    assert [fault["field"] for fault in body["errors"]] == ["Idempotency-Key"]
+
+
 def test_the_key_of_a_login_is_its_code(client: FlaskClient, house: House) -> None:
-    headers = {"Idempotency-Key": ""}
+    headers = {"Idempotency-Key": "k"}
 
-    answer = client.post("/api/v1/auth/login", json={"code": "abc"}, headers=headers)
-
-    assert answer.status_code == 200
+    for _ in range(2):
+        body = {"code": "abc"}
+        told = client.post("/api/v1/auth/login", json=body, headers=headers)
+        assert told.status_code == 200
+        assert "Idempotent-Replayed" not in told.headers
     assert house.answers.asked == []
 
 

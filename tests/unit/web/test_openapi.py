@@ -81,6 +81,14 @@ def test_error_answers_name_their_reasons() -> None:
     assert "415" not in hello
 
 
+def test_every_write_tells_what_its_key_is_for() -> None:
+    for name, operation in operations().items():
+        keys = [p for p in operation["parameters"] if p["name"] == "Idempotency-Key"]
+        assert len(keys) == (not name.startswith("GET")), name
+        if "/auth/" in name and "logout" not in name:
+            assert "no answer is kept" in keys[0]["description"]
+
+
 def test_a_file_is_described_without_the_envelope() -> None:
     answer = operations()["GET /api/v1/operations/{operation_id}/file"]["responses"]
     content = answer["200"]["content"]["application/json"]

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models.errors import InvalidInput
+from web.idempotency import read_key
 from web.server.environ import BodyReader, new_environ
 from web.server.requests import Incoming, Refused, RequestLimits, RequestParser
 
@@ -198,7 +200,16 @@ def test_the_bound_of_a_head_does_not_count_bodies() -> None:
 def test_repeated_fields_of_lists_are_joined() -> None:
     environ = environ_of(get(b"/", b"X-Forwarded-For: 1", b"x-forwarded-for: 2"))
 
-    assert environ["HTTP_X_FORWARDED_FOR"] == "1,2"
+    assert environ["HTTP_X_FORWARDED_FOR"] == "1, 2"
+
+
+def test_two_keys_are_no_key() -> None:
+    one = environ_of(get(b"/", b"Idempotency-Key: a,b"))
+    two = environ_of(get(b"/", b"Idempotency-Key: a", b"Idempotency-Key: b"))
+
+    assert read_key(one) == "a,b"
+    with pytest.raises(InvalidInput):
+        read_key(two)
 
 
 def test_the_host_is_the_targets_if_it_names_one() -> None:
