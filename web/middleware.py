@@ -122,6 +122,7 @@ class Door:
         wait = environ.get("HTTP_X_TIMEOUT_MS")
         if wait is not None:
             visit.deadline = Deadline.after_ms(self._milliseconds(wait))
+            visit.patience = visit.deadline
         host, peer = environ.get("HTTP_HOST", ""), environ.get("REMOTE_ADDR", "")
         if not self._hosts.allows(host, peer):
             fault = FieldFault("Host", "invalid", "not a name of this service")

@@ -31,6 +31,8 @@ class Visit:
     ip: str
     started: float
     deadline: Deadline
+    # The deadline again if the client named it itself, by X-Timeout-Ms.
+    patience: Deadline | None = None
     languages: str = ""
     device_id: str = ""
     referer: str = ""

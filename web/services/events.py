@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config.clock import MS_PER_S, Deadline, monotonic, now_ms
-from config.patience import unhurried
+from config.patience import under
 from models.events import EventType
 from web.services.event_follower import EventView, Follower, Wish
 
@@ -41,13 +41,18 @@ class EventService:
 
     def __init__(self, settings: Settings, hub: EventHub, database: Database) -> None:
         self._settings = settings.events
+        self._reserve_s = settings.operations.answer_reserve_ms / MS_PER_S
         self._hub = hub
         self._database = database
 
-    def poll(self, wish: Wish, wait_ms: int) -> EventPage:
+    def poll(
+        self, wish: Wish, wait_ms: int, patience: Deadline | None = None
+    ) -> EventPage:
         """Return what follows the cursor, once there is something or time is up.
 
-        `DatabaseUnavailable` when SQL is away at the start; later it is waited for.
+        Nothing waits beyond ``patience``, which the client named; None stands for the
+        wish to wait alone, whatever a request gets by default. `DatabaseUnavailable`
+        when SQL is away at the start; later it is waited for.
         """
         follower = Follower(self._database, wish)
         if not wait_ms:
@@ -55,11 +60,16 @@ class EventService:
             return EventPage(follower.next(), follower.cursor)
         self._hub.add(follower.listener)
         try:
-            # The wish to wait counts, not the request's deadline, which may be shorter.
-            with unhurried():
-                return _first_page(follower, Deadline.after_ms(wait_ms))
+            with under(patience):
+                return _first_page(follower, self._until(wait_ms, patience))
         finally:
             self._hub.remove(follower.listener)
+
+    def _until(self, wait_ms: int, patience: Deadline | None) -> Deadline:
+        wished = Deadline.after_ms(wait_ms)
+        if patience is None:
+            return wished
+        return wished.earlier(Deadline(patience.at - self._reserve_s))
 
     def stream(self, wish: Wish) -> EventFeed:
         """Return the endless form of `poll`: lines until the token's end or ours.

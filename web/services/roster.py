@@ -210,7 +210,9 @@ class Feed(Protocol):
 class Events(Protocol):
     """What happened to the caller."""
 
-    def poll(self, wish: Wish, wait_ms: int) -> EventPage:
+    def poll(
+        self, wish: Wish, wait_ms: int, patience: Deadline | None = None
+    ) -> EventPage:
         """Return what follows the cursor, once there is something or time is up."""
 
     def stream(self, wish: Wish) -> Feed:

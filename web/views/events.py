@@ -58,12 +58,13 @@ class EventLine(msgspec.Struct):
         summary="Follow my events",
         description=(
             "A long poll: answers as soon as an event follows `cursor`, at the latest "
-            "after `wait_ms`. With `Accept: application/x-ndjson` a stream instead, "
-            "one JSON object a line, with a heartbeat every 10 s; `wait_ms` and "
-            "`limit` mean nothing then, the header `X-Event-Cursor` tells where it "
-            "begins, and it ends with the token or the session. A cursor that cannot "
-            "be followed gives one `resync` event: load the state anew, go on with "
-            "its `id`. Clients ignore types they do not know."
+            "after `wait_ms`, and before an `X-Timeout-Ms` that was sent. With "
+            "`Accept: application/x-ndjson` a stream instead, one JSON object a line, "
+            "with a heartbeat every 10 s; `wait_ms` and `limit` mean nothing then, "
+            "the header `X-Event-Cursor` tells where it begins, and it ends with the "
+            "token or the session. A cursor that cannot be followed gives one "
+            "`resync` event: load the state anew, go on with its `id`. Clients ignore "
+            "types they do not know."
         ),
         query=EventsQuery,
         answer=EventsData,
@@ -79,4 +80,4 @@ def read_events(call: Call, query: EventsQuery) -> EventPage | Lines:
         feed = call.services.events.stream(wish)
         return Lines(feed, (("X-Event-Cursor", feed.cursor),))
     with call.waiting():
-        return call.services.events.poll(wish, query.wait_ms)
+        return call.services.events.poll(wish, query.wait_ms, call.visit.patience)

@@ -276,9 +276,13 @@ class MemoryEvents:
     error: Exception | None = None
     asked: list[tuple[Wish, int | None]] = field(default_factory=list)
     feeds: list[MemoryFeed] = field(default_factory=list)
+    patience: list[Deadline | None] = field(default_factory=list)
 
-    def poll(self, wish: Wish, wait_ms: int) -> EventPage:
+    def poll(
+        self, wish: Wish, wait_ms: int, patience: Deadline | None = None
+    ) -> EventPage:
         self._ask(wish, wait_ms)
+        self.patience.append(patience)
         data = msgspec.Raw('{"city": "深圳"}')
         return EventPage([EventView("5", "profile.updated", 1000, data)], "5")
 

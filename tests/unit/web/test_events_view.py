@@ -39,6 +39,18 @@ def test_a_poll_gets_events_and_the_cursor(
     assert house.admission.asked[0][0] == "read"
 
 
+def test_a_wait_ends_with_the_time_a_client_named(
+    client: FlaskClient, house: House, signed_in: dict[str, str]
+) -> None:
+    client.get(f"{PATH}?wait_ms=4000", headers=signed_in)
+    client.get(f"{PATH}?wait_ms=4000", headers={**signed_in, "X-Timeout-Ms": "100"})
+
+    default, named = house.events.patience
+    assert default is None
+    assert named is not None
+    assert named.remaining_s() < 0.1
+
+
 def test_without_a_cursor_it_is_asked_from_now_on(
     client: FlaskClient, house: House, signed_in: dict[str, str]
 ) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from config.clock import monotonic, now_ms
+from config.clock import Deadline, monotonic, now_ms
 from models.errors import DatabaseUnavailable, KuaidaError
 from models.sessions import Session
 from models.user_events import UserEvent
@@ -129,6 +129,13 @@ def test_waiting_ends_at_its_time_with_the_same_cursor(service: EventService) ->
 
     assert (page.events, page.cursor) == ([], "0")
     assert monotonic() - began >= 0.1
+
+
+@pytest.mark.timeout(60)
+def test_nobody_waits_longer_than_they_said_they_would(service: EventService) -> None:
+    page = service.poll(wish(0), 120_000, Deadline.after_ms(300))
+
+    assert (page.events, page.cursor) == ([], "0")
 
 
 @pytest.mark.parametrize("cursor", [1, 900], ids=["too_old", "ahead"])
