@@ -88,7 +88,11 @@ class AttemptView(msgspec.Struct, frozen=True):
 
 
 class NotificationView(msgspec.Struct, frozen=True):
-    """A message as its sender sees it; times are epoch ms, attempts oldest first."""
+    """A message as its sender sees it; times are epoch ms, attempts oldest first.
+
+    ``reason`` is a word: why the message waits, failed or is unknown. ``errcode`` is
+    what WeChat said to the last try.
+    """
 
     id: str
     state: str

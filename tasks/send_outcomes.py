@@ -6,6 +6,8 @@ says which faults pass; `tasks/retries.py` when to try again.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from models.notification_states import Outcome
 from tasks.failures import is_transient
 from wechat.client import SEND_SUBSCRIBE
@@ -19,7 +21,7 @@ from wechat.errors import (
 
 # WeChat's -1 states that it did nothing; even so only twice.
 BUSY_REPEATS = 2
-GAVE_UP = "gave_up"
+GAVE_UP, BUSY = "gave_up", "wechat_busy"
 
 
 def outcome_of(error: WeChatError, busy_answers: int) -> Outcome:
@@ -30,10 +32,16 @@ def outcome_of(error: WeChatError, busy_answers: int) -> Outcome:
     if may_have_arrived(error):
         return Outcome("unknown", error.label)
     if is_busy(error) and busy_answers >= BUSY_REPEATS:
-        return Outcome("failed", "wechat_busy", error.errcode)
-    if is_transient(error):
-        return Outcome("put_off", error.label, error.errcode)
-    return Outcome("failed", error.retry.value, error.errcode)
+        return Outcome("failed", BUSY, error.errcode)
+    name: Literal["put_off", "failed"] = "put_off" if is_transient(error) else "failed"
+    return Outcome(name, _why(error), error.errcode)
+
+
+def _why(error: WeChatError) -> str:
+    """Return a word; the number that WeChat gave stands beside it as `errcode`."""
+    if isinstance(error, WeChatBusy):
+        return BUSY
+    return error.retry.value if isinstance(error, WeChatRefused) else error.label
 
 
 def may_have_arrived(error: WeChatError) -> bool:

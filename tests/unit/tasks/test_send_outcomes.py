@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from models.notification_states import Outcome
@@ -55,6 +57,31 @@ def test_every_known_refusal_is_settled(errcode: int) -> None:
     assert outcome.name == ("put_off" if error.retry in AGAIN else "failed")
 
 
+@pytest.mark.parametrize(
+    ("word", "errcodes"),
+    [
+        ("wechat_busy", (-1, 61080)),
+        ("transient", (43108,)),
+        ("token", (40001, 40014, 42001)),
+        ("rate_minute", (45011, 44990, 44991, 61081)),
+        ("rate_day", (45009, 44993, 9410009)),
+    ],
+)
+def test_who_waits_is_told_why_in_words(word: str, errcodes: tuple[int, ...]) -> None:
+    for errcode in errcodes:
+        outcome = outcome_of(refusal(SEND, errcode, ""), busy_answers=0)
+        assert outcome == Outcome("put_off", word, errcode)
+
+
+def test_no_reason_is_a_number() -> None:
+    errors = [refusal(SEND, errcode, "") for errcode in (*ERRCODES, 12345)]
+    reasons = {
+        outcome_of(error, busy_answers=n).reason for error in errors for n in (0, 9)
+    }
+
+    assert all(re.fullmatch("[a-z_]+", reason or "") for reason in reasons)
+
+
 def test_busy_is_believed_twice() -> None:
     busy = refusal(SEND, -1, "")
     names = [outcome_of(busy, n).name for n in range(BUSY_REPEATS + 1)]
@@ -64,7 +91,7 @@ def test_busy_is_believed_twice() -> None:
 
 
 def test_patience_ends() -> None:
-    waiting = Outcome("put_off", "45009", 45009)
+    waiting = Outcome("put_off", "rate_day", 45009)
 
     assert after_waiting(waiting, 1000, 1000) is waiting
     assert after_waiting(waiting, 1001, 1000) == Outcome("failed", "gave_up", 45009)
