@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ from config.secrets import secrets_directory
 from models.database_facts import current_revision, head_revision, read_facts
 from models.errors import KuaidaError, Unavailable
 from web.bounded_read import BoundedReads
-from wechat.errors import WeChatError, WeChatRefused
+from wechat.errors import CodeInvalid, WeChatError, WeChatRefused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 WECHAT_DEADLINE_MS: Final = 5000
 LOOK_S: Final = 8.0
+# WeChat judges app and secret before it finds out that this is nobody's code.
+NO_CODE: Final = "kuaida-doctor"
 # Half the leeway that tokens get by default.
 MAX_SKEW_MS: Final = 15_000
 
@@ -159,12 +162,17 @@ class Doctor:
 
     def _app(self, app_id: str) -> Iterator[Finding]:
         deadline = Deadline.after_ms(WECHAT_DEADLINE_MS)
+        client = self._gateway.client(app_id)
         try:
-            self._gateway.client(app_id).access_token(deadline=deadline)
+            # The token may be a kept one; only a call tells whether WeChat answers.
+            with suppress(CodeInvalid):
+                client.code2session(NO_CODE, deadline=deadline)
+            client.access_token(deadline=deadline)
         except (WeChatError, KuaidaError) as error:
             yield Finding("wechat", ok=False, words=f"{app_id}: {_cause(error)}")
         else:
-            yield Finding("wechat", ok=True, words=f"{app_id}: gives an access token")
+            words = f"{app_id}: answers, knows app and secret, gives an access token"
+            yield Finding("wechat", ok=True, words=words)
 
 
 def _judged(part: str, ok: bool, fact: str, advice: str) -> Finding:  # noqa: FBT001
@@ -177,7 +185,7 @@ def _cause(error: Exception) -> str:
             f"WeChat answered errcode {error.errcode} ({type(error).__name__}); "
             "check app_id, secret and the address list in the WeChat console"
         )
-    return f"no access token ({type(error).__name__}); check WECHAT_API_BASE"
+    return f"no answer of use ({type(error).__name__}); check WECHAT_API_BASE"
 
 
 def _open(path: Path) -> bool:

@@ -52,7 +52,7 @@ class House:
         return str(made["code"])
 
     def login(
-        self, code: str, *, device: str = "phone", timeout_ms: int = 3000
+        self, code: str, *, device: str = "phone", timeout_ms: int = 9000
     ) -> LoginAnswer:
         caller = Caller("10.0.0.1", "", "r-1", Deadline.after_ms(timeout_ms))
         request = LoginRequest(code, device=DeviceInfo(id=device))

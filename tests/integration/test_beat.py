@@ -169,4 +169,7 @@ def test_three_beats_one_frozen_two_stepped_run_each_slot_once(many: Stack) -> N
     assert dues == list(range(dues[0], dues[-1] + 1, 1000))
     assert {state for _, state in slots} <= {"taken", "done"}
     work = look(many, "SELECT subject_id FROM outbox WHERE subject_id LIKE 'every%'")
-    assert sorted(work) == [(f"every_second@{due}",) for due in dues]
+    # The beats went on between the two looks.
+    names = sorted(str(name) for (name,) in work)
+    seen = [name for name in names if name <= f"every_second@{dues[-1]}"]
+    assert seen == [f"every_second@{due}" for due in dues]

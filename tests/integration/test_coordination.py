@@ -221,7 +221,7 @@ def test_a_frozen_redis_gives_nobody_the_lock(
 
 def test_a_signal_wakes_one_of_those_who_wait(stores: Stores) -> None:
     with ThreadPoolExecutor(4) as pool:
-        waiting = [pool.submit(stores.signals.wait, "x", 0.5) for _ in range(4)]
+        waiting = [pool.submit(stores.signals.wait, "x", 1.5) for _ in range(4)]
         sleep(0.1)
         stores.signals.send("x")
         stores.signals.send("other")
@@ -251,13 +251,13 @@ def test_a_wait_outlives_a_wipe_and_a_restart(
     own: Stores, private_redis: RedisServer
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(own.signals.wait, "x", 1)
+        waiting = pool.submit(own.signals.wait, "x", 4)
         sleep(0.1)
         private_redis.flush()
         own.signals.send("x")
         assert waiting.result(9)
 
-        waiting = pool.submit(own.signals.wait, "x", 1)
+        waiting = pool.submit(own.signals.wait, "x", 4)
         sleep(0.1)
         private_redis.stop()
         assert isinstance(waiting.exception(9), RedisUnavailable)
