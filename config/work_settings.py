@@ -126,7 +126,8 @@ class JournalSettings(SettingGroup):
         180,
         alias="LOGIN_HISTORY_DAYS",
         ge=1,
-        description="Days of login history (Chinese law asks for six months of logs).",
+        description="Days of login history and security events (Chinese law asks for "
+        "six months of logs).",
     )
 
 

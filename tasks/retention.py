@@ -18,6 +18,7 @@ from models import (
     paid_calls,
     risk_marks,
     schedule_support,
+    security_events,
     sessions,
     user_events,
 )
@@ -50,6 +51,7 @@ def apply_retention(work: SlotWork) -> None:
         sessions.prune: kept,
         schedule_support.prune: kept,
         logins.prune: history,
+        security_events.prune: history,
         guests.prune: now - house.settings.accounts.guest_days * DAY_MS,
         idempotency.prune: now,
         notifications.prune: ended,

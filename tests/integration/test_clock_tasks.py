@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import update
 
 from config.clock import DAY_MS, now_ms
 from config.jwt_keys import KeyFiles
@@ -17,6 +18,7 @@ from models.errors import DatabaseUnavailable
 from models.outbox import NewWork, Outbox
 from models.paid_calls import PaidCall
 from models.schedule import ScheduleSlot
+from models.security_events import SecurityEvent, record_security_event
 from tasks import retention
 from tasks.app import configure, resources
 from tasks.logins import enrich_logins
@@ -220,9 +222,18 @@ def test_retention_bounds_the_history(house: Resources) -> None:
         make_login(house, 9),
     )
     assert enrich_logins(fetch(house)) == "done"
+    with house.database.unit_of_work() as work:
+        for user_id in ("u_old", "u_new"):
+            record_security_event(work.session, "logged_out", (user_id, "wx"))
+        work.session.flush()
+        work.session.execute(
+            update(SecurityEvent).where(SecurityEvent.user_id == "u_old").values(at=old)
+        )
 
     run(house, "apply_retention")
 
+    kept = look(house, "SELECT user_id FROM security_events WHERE app_id = 'wx'")
+    assert [row["user_id"] for row in kept] == ["u_new"]
     assert len(look(house, "SELECT id FROM login_events")) == 1
     assert len(look(house, "SELECT id FROM sessions")) == 1
 
