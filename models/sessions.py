@@ -66,7 +66,7 @@ class Session(Base):
 EndReason = Literal["logout", "reused", "replaced", "banned", "admin"]
 
 
-class SessionState(NamedTuple):
+class SessionFacts(NamedTuple):
     """A session as SQL knows it; Redis may know a later rotation."""
 
     live: bool
@@ -86,13 +86,13 @@ class SessionState(NamedTuple):
         return self.user_id, self.app_id, self.epoch
 
 
-def find_session_state(session: SqlSession, session_id: str) -> SessionState | None:
+def find_session_facts(session: SqlSession, session_id: str) -> SessionFacts | None:
     """Return what SQL knows of the session, None when there is no row."""
     row = session.get(Session, session_id)
     if row is None:
         return None
     live = row.revoked_at is None and row.expires_at > database_now(session)
-    return SessionState(
+    return SessionFacts(
         live,
         row.user_id,
         row.app_id,

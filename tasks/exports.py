@@ -16,7 +16,7 @@ from models.operation_files import delete_files
 from models.operations import find_user_id
 from models.personal_data import Section, count_rows, key_of, read_page
 from models.personal_sections import SECTIONS
-from models.sessions import find_session_state
+from models.sessions import find_session_facts
 from tasks.app import app
 from tasks.base import OutboxTask
 from tasks.export_file import ExportFile
@@ -96,7 +96,7 @@ def _lacks_login(work: Work, uow: UnitOfWork) -> bool:
     """
     session_id = work.payload
     return (
-        session_id is not None and find_session_state(uow.session, session_id) is None
+        session_id is not None and find_session_facts(uow.session, session_id) is None
     )
 
 

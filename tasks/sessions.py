@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config.clock import MS_PER_S
 from models.login_entry import LoginEntry
-from models.sessions import find_owner, find_session_state
+from models.sessions import find_owner, find_session_facts
 from tasks.app import app
 from tasks.base import OutboxTask
 from tasks.work import Work
@@ -26,7 +26,7 @@ def mark_rotated(work: Work) -> None:
     """Bring a session's copy up to a rotation that SQL decided without Redis."""
     house = work.resources
     with house.database.read() as session:
-        row = find_session_state(session, work.subject_id)
+        row = find_session_facts(session, work.subject_id)
     if row is None or not row.live:
         return
     entry = LoginEntry(

@@ -1,7 +1,7 @@
 """The login journal: a Redis stream whose entries go when their rows are committed.
 
-`sessions.open` adds entries, `workers/relay.py` reads them as a consumer group, the
-task loads and acknowledges. Redis away: `RedisUnavailable`, and logins use SQL.
+`sessions.open` adds entries, `workers/login_relay.py` reads them as a consumer group,
+the task loads and acknowledges. Redis away: `RedisUnavailable`, and logins use SQL.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class House:
 
     def is_live_in_sql(self, session_id: str) -> bool | None:
         with self.database.read() as session:
-            standing = rows.find_session_state(session, session_id)
+            standing = rows.find_session_facts(session, session_id)
         return None if standing is None else standing.live
 
     def admit(self, grant: Grant) -> Admission:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from config.clock import MS_PER_S
 from models.base import database_now
 from models.operation_work import NewOperation, find_active
-from models.sessions import find_session_state
+from models.sessions import find_session_facts
 
 if TYPE_CHECKING:
     from config.operation_settings import OperationSettings
@@ -45,7 +45,7 @@ class ExportService:
 
     def _begin(self, work: UnitOfWork, claims: Claims) -> OperationView:
         # A login a moment old is still on its way into SQL: the task waits for it.
-        is_pending = find_session_state(work.session, claims.session_id) is None
+        is_pending = find_session_facts(work.session, claims.session_id) is None
         return work.start(
             NewOperation(
                 kind=EXPORT,

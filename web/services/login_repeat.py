@@ -11,7 +11,7 @@ import msgspec
 
 from config.clock import now_ms
 from models.errors import Forbidden, LoginCodeInvalid, RedisUnavailable
-from models.sessions import find_session_state
+from models.sessions import find_session_facts
 from models.standings import find_user_standing
 from models.stores.sessions import Current
 from web.services.login_record import decode_record, encode_record
@@ -59,7 +59,7 @@ class LoginRepeats:
 
     def _in_sql(self, record: LoginRecord) -> Current | None:
         with self._database.read() as session:
-            row = find_session_state(session, record.session_id)
+            row = find_session_facts(session, record.session_id)
             standing = find_user_standing(session, record.user_id)
         if row is None:
             return None

@@ -98,10 +98,10 @@ class SessionService:
         with unhurried(), suppress(DatabaseUnavailable):
             self._judged(claims)
 
-    def _judged(self, claims: Claims) -> tuple[rows.SessionState | None, UserStanding]:
+    def _judged(self, claims: Claims) -> tuple[rows.SessionFacts | None, UserStanding]:
         """Return session and user as SQL knows them; raises where one is over."""
         with self._database.read() as session:
-            row = rows.find_session_state(session, claims.session_id)
+            row = rows.find_session_facts(session, claims.session_id)
             standing = find_user_standing(session, claims.user_id)
         if standing.banned:
             raise Forbidden(reason="user_banned")
@@ -146,7 +146,7 @@ class SessionService:
         return sorted(found)
 
 
-def _restored(entry: LoginEntry, row: rows.SessionState) -> LoginEntry:
+def _restored(entry: LoginEntry, row: rows.SessionFacts) -> LoginEntry:
     """Return ``entry`` as far as SQL knows the session better."""
     return msgspec.structs.replace(
         entry,
