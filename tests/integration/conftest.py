@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from models.stores.container import open_stores
+from models.users import ensure_user
 from tasks.app import _process, configure, resources
 from tests.integration.login_house import WIDE, House, open_house
 from tests.integration.message_house import HASTE as QUICKLY
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from models.stores.container import Stores
+    from tasks.app import Resources
     from tests.integration.private_house import PrivateHouse
 
 # Promises are kept in seconds here, so that a test need not wait for minutes.
@@ -104,6 +106,25 @@ def open_with(
     yield make
     for stores in opened:
         stores.close()
+
+
+@pytest.fixture
+def workplace(
+    database_url: str, redis_url: str, settings: Settings
+) -> Iterator[Resources]:
+    """What tasks work with, on a real Redis and each database."""
+    configure(settings)
+    opened = resources()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def house(workplace: Resources) -> Resources:
+    """What tasks work with, and one user; files with another house have their own."""
+    with workplace.database.unit_of_work() as work:
+        ensure_user(work.session, "u_1", "app", 0)
+    return workplace
 
 
 @pytest.fixture

@@ -7,11 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import sqlalchemy as sa
 
 from config.clock import Deadline, now_ms
-from models.errors import KuaidaError
 from models.idempotency import Once
 from models.paid_budgets import most_spent
 from models.paid_calls import PaidCall
@@ -152,13 +150,6 @@ def private_house(settings: Settings) -> Iterator[PrivateHouse]:
         )
     finally:
         logins.close()
-
-
-def refused(act: Callable[[], object]) -> str:
-    """Return the reason with which ``act`` is refused."""
-    with pytest.raises(KuaidaError) as error:
-        act()
-    return error.value.reason
 
 
 def once(key: str, body: str = "b") -> Once:

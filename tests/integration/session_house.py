@@ -45,6 +45,8 @@ class House:
     database: Database
     service: SessionService
     cut_off: SessionService
+    # The stores of the service that is cut off.
+    cut: Stores
 
     def login(
         self, user: str, *, enriched: bool = True, age_ms: int = 0, epoch: int = 0
@@ -103,8 +105,8 @@ class House:
 
     def is_live_in_sql(self, session_id: str) -> bool | None:
         with self.database.read() as session:
-            standing = rows.find_session_facts(session, session_id)
-        return None if standing is None else standing.live
+            found = rows.find_session_facts(session, session_id)
+        return None if found is None else found.live
 
     def admit(self, grant: Grant) -> Admission:
         """Ask for a request of this session to be let in."""
@@ -138,8 +140,8 @@ def open_pair(
     chosen = settings.model_copy(
         update={"tokens": settings.tokens.model_copy(update=tokens)}
     )
-    services = (SessionService(chosen, s, database) for s in (stores, cut))
-    yield House(chosen, stores, database, *services)
+    service, cut_off = (SessionService(chosen, s, database) for s in (stores, cut))
+    yield House(chosen, stores, database, service, cut_off, cut)
     cut.close()
 
 

@@ -9,26 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from models.device_info import DeviceInfo
-from tasks.app import configure, resources
 from tasks.logins import enrich_logins
 from tests.integration.login_desk import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from config.settings import Settings
+    from tasks.app import Resources
 
 PHONE, PAD, NEW = (DeviceInfo(id=name, model=name.upper()) for name in "abc")
 
 
 @pytest.fixture
-def desk(redis_url: str, database_url: str, settings: Settings) -> Iterator[Desk]:
-    """Configure the tasks on a real Redis and each database."""
-    assert redis_url == settings.redis.url
-    configure(settings)
-    house = resources()
-    yield Desk(house, database_url)
-    house.close()
+def desk(workplace: Resources, database_url: str) -> Desk:
+    return Desk(workplace, database_url)
 
 
 def enriched(desk: Desk) -> None:

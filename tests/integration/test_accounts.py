@@ -13,23 +13,21 @@ import sqlalchemy as sa
 from models.account_links import UserAlias, link_accounts
 from models.audit import AuditEntry
 from models.device_info import DeviceInfo
-from models.errors import Conflict, KuaidaError, NotFound, RedisUnavailable
+from models.errors import Conflict, NotFound, RedisUnavailable
 from models.identities import IdentityRow
 from models.logins import record_logins
 from models.sealing import IdentityHasher
 from models.standings import PUBLISH
-from models.stores.container import open_stores
 from models.support_codes import support_code_of
 from models.user_events import read_after
-from tests.conftest import NOWHERE
+from tests.integration.failures import refused
 from tests.integration.security_history import security_history
-from tests.integration.session_house import APP, House, claims, late_login
+from tests.integration.session_house import APP, House, claims, late_login, open_pair
 from web.services.account_finder import AccountFinder
 from web.services.accounts import AccountService
-from web.services.sessions import SessionService
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from config.settings import Settings
     from models.database import Database
@@ -39,17 +37,9 @@ ONE, TWO = "u_" + "1" * 26, "u_" + "2" * 26
 
 
 @pytest.fixture
-def cut(settings: Settings) -> Iterator[Stores]:
-    nowhere = settings.redis.model_copy(update={"url": NOWHERE, "broker_url": NOWHERE})
-    stores = open_stores(settings.model_copy(update={"redis": nowhere}))
-    yield stores
-    stores.close()
-
-
-@pytest.fixture
-def house(stores: Stores, cut: Stores, settings: Settings, database: Database) -> House:
-    services = (SessionService(settings, s, database) for s in (stores, cut))
-    return House(settings, stores, database, *services)
+def house(stores: Stores, settings: Settings, database: Database) -> Iterator[House]:
+    with open_pair(settings, stores, database) as opened:
+        yield opened
 
 
 def desk_of(house: House, stores: Stores) -> AccountService:
@@ -64,14 +54,8 @@ def desk(house: House) -> AccountService:
 
 
 @pytest.fixture
-def without_redis(house: House, cut: Stores) -> AccountService:
-    return desk_of(house, cut)
-
-
-def reason(act: Callable[[], object]) -> str:
-    with pytest.raises(KuaidaError) as error:
-        act()
-    return error.value.reason
+def without_redis(house: House) -> AccountService:
+    return desk_of(house, house.cut)
 
 
 def history(house: House, user_id: str = ONE) -> list[tuple[str, str | None]]:
@@ -195,12 +179,17 @@ def test_the_view_tells_what_is_known_and_no_name_of_wechat(
 @pytest.mark.parametrize("enriched", [True, False], ids=["SQL knows", "SQL is late"])
 @pytest.mark.parametrize("away", [False, True], ids=["Redis", "SQL alone"])
 def test_a_ban_ends_everything_at_once_and_holds_after_a_wipe(
-    house: House, desk: AccountService, cut: Stores, *, enriched: bool, away: bool
+    house: House,
+    desk: AccountService,
+    without_redis: AccountService,
+    *,
+    enriched: bool,
+    away: bool,
 ) -> None:
     known = house.login(ONE)
     other = house.login(ONE, enriched=enriched)
     stranger = house.login(TWO)
-    acting = desk_of(house, cut) if away else desk
+    acting = without_redis if away else desk
 
     done = acting.ban(ONE, "spam")
 
@@ -208,15 +197,15 @@ def test_a_ban_ends_everything_at_once_and_holds_after_a_wipe(
     # Without Redis the one that SQL does not know is void by its epoch alone.
     assert done.revoked == (1 if away and not enriched else 2)
     for grant in (known, other):
-        assert reason(partial(house.cut_off.confirm, claims(grant))) == "user_banned"
+        assert refused(partial(house.cut_off.confirm, claims(grant))) == "user_banned"
         if not away:
             assert house.admit(grant).session == "banned"
     house.enrich(late_login(other))
     house.wipe()
     for grant in (known, other):
-        assert reason(partial(house.service.confirm, claims(grant))) == "user_banned"
+        assert refused(partial(house.service.confirm, claims(grant))) == "user_banned"
         refresh = partial(house.refresh, house.tokens(grant))
-        assert reason(refresh) == "user_banned"
+        assert refused(refresh) == "user_banned"
     house.service.confirm(claims(stranger))
     assert house.asked_for(PUBLISH) == {ONE}
     assert (known.session_id, "banned") in told(house)
@@ -234,7 +223,7 @@ def test_a_ban_can_be_lifted_and_old_sessions_stay_ended(
     new = house.login(ONE)
 
     assert (done.banned, done.revoked) == (False, 0)
-    assert reason(lambda: house.service.confirm(claims(old))) == "session_revoked"
+    assert refused(lambda: house.service.confirm(claims(old))) == "session_revoked"
     assert house.admit(old).session == "revoked"
     assert house.state(new.session_id) == "live"
     # Each act is audited; to the user only changes happened.
@@ -257,7 +246,7 @@ def test_an_admin_logout_ends_listed_and_lost_sessions(
 
     assert (done.banned, done.epoch, done.revoked) == (False, 1, 1)
     for grant in (listed, lost):
-        assert reason(partial(house.service.confirm, claims(grant))) == (
+        assert refused(partial(house.service.confirm, claims(grant))) == (
             "session_revoked"
         )
     assert told(house) == {(listed.session_id, "admin")}

@@ -33,7 +33,7 @@ from tasks.schedule import take_due_slots
 from tests.integration.journals import fetch, journal, look, make_login, outbox_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from config.settings import Settings
@@ -49,12 +49,9 @@ TASKS: dict[str, Any] = {
 
 
 @pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
+def house(workplace: Resources) -> Resources:
     """What tasks work with; its WeChat is at an address where nobody answers."""
-    configure(settings)
-    opened = resources()
-    yield opened
-    opened.close()
+    return workplace
 
 
 def slot_of(house: Resources, job: str) -> dict[str, Any]:

@@ -10,25 +10,17 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from tasks.app import configure, resources
 from tasks.base import WorkDead
 from tasks.logins import enrich_logins
 from tests.integration.login_desk import Desk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from config.settings import Settings
+    from tasks.app import Resources
 
 
 @pytest.fixture
-def desk(redis_url: str, database_url: str, settings: Settings) -> Iterator[Desk]:
-    """Configure the tasks on a real Redis and each database."""
-    assert redis_url == settings.redis.url
-    configure(settings)
-    house = resources()
-    yield Desk(house, database_url)
-    house.close()
+def desk(workplace: Resources, database_url: str) -> Desk:
+    return Desk(workplace, database_url)
 
 
 def test_a_login_reaches_every_table_and_the_cache(desk: Desk) -> None:

@@ -12,12 +12,13 @@ import msgspec
 import pytest
 
 from models.account_links import AccountLink, UserAlias
-from models.errors import KuaidaError, Unavailable
+from models.errors import Unavailable
 from models.identities import Identity
 from models.standings import PUBLISH, ban
 from models.user_events import read_after
 from models.users import User, ensure_user, update_profile
 from tests.conftest import NOWHERE
+from tests.integration.failures import refused
 from tests.integration.guest_house import GuestHouse, claims_of, open_guest_house
 from tests.integration.security_history import security_history
 from web.services.sessions import SessionService
@@ -66,12 +67,6 @@ def either(
     """Give a house with Redis and one without."""
     made: GuestHouse = make_house(NOWHERE if request.param else redis_url, database_url)
     return made
-
-
-def refused(act: Callable[[], object]) -> str:
-    with pytest.raises(KuaidaError) as error:
-        act()
-    return error.value.reason
 
 
 def links(house: GuestHouse) -> list[tuple[set[str], str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,9 +120,7 @@ def test_a_logout_without_redis_holds_as_soon_as_it_is_back(
         own_redis.process.thaw()
 
     fresh = other_process(lonely)
-    seen = House(
-        lonely.settings, fresh, lonely.database, lonely.service, lonely.cut_off
-    )
+    seen = replace(lonely, stores=fresh)
     wait_until(
         lambda: seen.admit(grant).session == "revoked", within_s=1, what="the mark"
     )

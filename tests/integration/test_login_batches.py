@@ -46,12 +46,9 @@ REFUSED = "203.0.113.9"
 
 
 @pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
-    """What tasks work with, on real stores."""
-    configure(settings)
-    opened = resources()
-    yield opened
-    opened.close()
+def house(workplace: Resources) -> Resources:
+    """What tasks work with, without any user."""
+    return workplace
 
 
 def tally(house: Resources) -> tuple[int, int, int]:

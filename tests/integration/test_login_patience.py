@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from models.errors import KuaidaError
 from tests.conftest import NOWHERE
+from tests.integration.failures import failure
 from tests.integration.login_house import House
 from tests.servers.process import wait_until
 
@@ -33,12 +33,6 @@ def redis_house(
     make_login_house: Callable[..., House], redis_url: str, sqlite_url: str
 ) -> House:
     return make_login_house(redis_url, sqlite_url)
-
-
-def failure(act: Callable[[], object]) -> KuaidaError:
-    with pytest.raises(KuaidaError) as error:
-        act()
-    return error.value
 
 
 def test_an_exchange_ends_though_its_caller_had_no_time(house: House) -> None:

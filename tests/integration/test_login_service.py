@@ -17,20 +17,19 @@ import pytest
 from config.clock import Deadline, monotonic
 from models.errors import (
     InvalidInput,
-    KuaidaError,
     Limited,
     Unavailable,
 )
 from models.sessions import Session
 from models.stores.wechat_keys import WeChatSecrets
 from tests.conftest import NOWHERE
+from tests.integration.failures import failure
 from tests.integration.login_house import RIVAL, WIDE, House
 from tests.servers.process import wait_until
 from web.services.caller import Caller
 from web.services.login_attempt import LoginRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from tests.servers.redis_server import RedisServer
@@ -51,12 +50,6 @@ def cut_off(make_login_house: MakeHouse, database_url: str) -> House:
     """Give a house whose Redis is away, on each database."""
     made: House = make_login_house(NOWHERE, database_url)
     return made
-
-
-def failure(act: Callable[[], object]) -> KuaidaError:
-    with pytest.raises(KuaidaError) as error:
-        act()
-    return error.value
 
 
 # The happy path

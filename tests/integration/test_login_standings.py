@@ -11,10 +11,11 @@ import pytest
 
 from config.clock import now_ms
 from models.account_links import UserAlias
-from models.errors import KuaidaError, Unavailable
+from models.errors import Unavailable
 from models.standings import ban, end_epoch, set_action
 from models.users import ensure_user
 from tests.conftest import NOWHERE
+from tests.integration.failures import failure
 from tests.integration.login_house import House
 
 if TYPE_CHECKING:
@@ -40,12 +41,6 @@ def cut_off(make_login_house: MakeHouse, database_url: str) -> House:
     """Give a house whose Redis is away, on each database."""
     made: House = make_login_house(NOWHERE, database_url)
     return made
-
-
-def failure(act: Callable[[], object]) -> KuaidaError:
-    with pytest.raises(KuaidaError) as error:
-        act()
-    return error.value
 
 
 # Whom we have shut out, and who goes by another id

@@ -17,8 +17,6 @@ from models.operation_work import NewOperation
 from models.operations import find_view
 from models.outbox import Outbox
 from models.outbox_lease import Lease, begin, bury, claim
-from models.users import ensure_user
-from tasks.app import configure, resources
 from tasks.base import OutboxTask
 from tasks.work import Overtaken, Work
 from tests.integration.journals import outbox_row
@@ -26,9 +24,6 @@ from web.services.outbox import OutboxService
 from web.services.outbox_shapes import OutboxQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from config.settings import Settings
     from tasks.app import Resources
 
 lab = Celery("lab", set_as_current=False)
@@ -42,17 +37,6 @@ def greet(work: Work) -> None:
     """Finish the work and its operation."""
     with work.effect() as uow:
         work.succeed(uow, {"greeted": work.subject_id})
-
-
-@pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
-    """What tasks work with, and one user."""
-    configure(settings)
-    opened = resources()
-    with opened.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app", 0)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

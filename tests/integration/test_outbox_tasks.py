@@ -15,14 +15,14 @@ from models.operation_work import NewOperation
 from models.operations import find_view
 from models.outbox import Outbox
 from models.outbox_lease import Lease, begin, bury, claim
-from models.users import ensure_user, update_profile
+from models.users import update_profile
 from tasks.app import configure, resources
 from tasks.base import OutboxTask, WorkDead
 from tasks.work import Work
 from tests.integration.journals import look, outbox_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from config.settings import Settings
     from tasks.app import Resources
@@ -58,16 +58,10 @@ def overtaken(work: Work) -> None:
     count.run(work)
 
 
-@pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
-    """What tasks work with, and one user."""
-    configure(settings)
-    opened = resources()
-    with opened.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app", 0)
+@pytest.fixture(autouse=True)
+def no_faults() -> None:
+    """Leave no fault that another test has planned."""
     faults.clear()
-    yield opened
-    opened.close()
 
 
 def accept(house: Resources) -> str:

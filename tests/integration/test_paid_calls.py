@@ -11,13 +11,13 @@ from models.errors import KuaidaError, Limited
 from models.paid_budgets import PaidBudget
 from models.paid_calls import PaidCall, give_up, settle_call
 from models.phones import Phone
+from tests.integration.failures import refused
 from tests.integration.private_house import (
     CALL,
     NUMBER,
     OPENID,
     OTHER,
     SHOWN,
-    refused,
     run_at_once,
 )
 

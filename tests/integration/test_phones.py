@@ -20,6 +20,7 @@ from models.sealing import sealer_for
 from models.security_events import SecurityEvent
 from models.user_events import UserEvent
 from tests.conftest import NOWHERE
+from tests.integration.failures import refused
 from tests.integration.private_house import (
     CALL,
     NUMBER,
@@ -27,7 +28,6 @@ from tests.integration.private_house import (
     OTHER,
     SHOWN,
     once,
-    refused,
     run_at_once,
 )
 

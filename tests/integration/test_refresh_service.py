@@ -149,7 +149,7 @@ def test_reuse_while_sql_is_away_reaches_it_by_the_journal(
     service = SessionService(gone, stores, open_database(gone))
     grant = hasty.login("u_1", enriched=False)
     first = hasty.tokens(grant)
-    lonely = House(gone, stores, hasty.database, service, service)
+    lonely = House(gone, stores, hasty.database, service, service, stores)
     lonely.refresh(first)
     sleep(0.005)
     assert refused(lambda: lonely.refresh(first)) == "refresh_reused"

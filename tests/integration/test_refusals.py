@@ -232,7 +232,7 @@ def test_any_refused_answer_is_explained_on_the_internal_listener(
     admin = settings.secrets.admin_token.get_secret_value()
     with closing(open_stores(settings)) as stores:
         service = SessionService(settings, stores, database)
-        house = House(settings, stores, database, service, service)
+        house = House(settings, stores, database, service, service, stores)
         tokens = {
             user: house.tokens(house.login(user)).access_token
             for user in ("u_ann", "u_banned", "u_odd")

@@ -12,8 +12,6 @@ from config.metrics.journals import OUTBOX_QUARANTINED
 from config.queues import Queue
 from models.events import Event, EventType
 from models.outbox import Outbox
-from models.users import ensure_user
-from tasks.app import configure, resources
 from tests.integration.journals import (
     WARM,
     enqueue,
@@ -28,11 +26,8 @@ from workers.outbox_relay import OutboxRound
 from workers.relay_loop import BrokerAway
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from prometheus_client import Counter
 
-    from config.settings import Settings
     from tasks.app import Resources
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,17 +59,6 @@ class Postbox:
         """Say what the test wants."""
         assert queue in set(Queue)
         return self.waiting
-
-
-@pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
-    """What the relay moves, on real stores."""
-    configure(settings)
-    opened = resources()
-    with opened.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app", 0)
-    yield opened
-    opened.close()
 
 
 def logins_of(house: Resources, courier: Postbox, **settings: object) -> LoginRound:

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from models.errors import Unauthenticated
-from models.stores.container import open_stores
 from models.user_events import read_after
-from tests.conftest import NOWHERE
-from tests.integration.session_house import House, claims, late_login
-from web.services.sessions import SessionService
+from tests.integration.session_house import House, claims, late_login, open_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,13 +22,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def house(stores: Stores, settings: Settings, database: Database) -> Iterator[House]:
     """A house whose refresh tokens have no grace."""
-    nowhere = settings.redis.model_copy(update={"url": NOWHERE, "broker_url": NOWHERE})
-    cut = open_stores(settings.model_copy(update={"redis": nowhere}))
-    hasty = settings.tokens.model_copy(update={"grace_s": 0})
-    chosen = settings.model_copy(update={"tokens": hasty})
-    services = (SessionService(chosen, s, database) for s in (stores, cut))
-    yield House(chosen, stores, database, *services)
-    cut.close()
+    with open_pair(settings, stores, database, grace_s=0) as opened:
+        yield opened
 
 
 def told(house: House, user_id: str = "u_1") -> list[tuple[str, str]]:

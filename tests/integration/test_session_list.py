@@ -10,11 +10,8 @@ import pytest
 from models.device_info import DeviceInfo
 from models.errors import NotFound, RedisUnavailable
 from models.standings import end_epoch
-from models.stores.container import open_stores
-from tests.conftest import NOWHERE
-from tests.integration.session_house import House, claims, late_login
+from tests.integration.session_house import House, claims, late_login, open_pair
 from web.services.session_list import SessionList, open_session_list
-from web.services.sessions import SessionService
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,17 +25,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def cut(settings: Settings) -> Iterator[Stores]:
-    nowhere = settings.redis.model_copy(update={"url": NOWHERE, "broker_url": NOWHERE})
-    stores = open_stores(settings.model_copy(update={"redis": nowhere}))
-    yield stores
-    stores.close()
-
-
-@pytest.fixture
-def house(stores: Stores, cut: Stores, settings: Settings, database: Database) -> House:
-    services = (SessionService(settings, s, database) for s in (stores, cut))
-    return House(settings, stores, database, *services)
+def house(stores: Stores, settings: Settings, database: Database) -> Iterator[House]:
+    with open_pair(settings, stores, database) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -47,8 +36,8 @@ def mine(house: House) -> SessionList:
 
 
 @pytest.fixture
-def without_redis(house: House, cut: Stores) -> SessionList:
-    return open_session_list(house.settings, cut, house.database)
+def without_redis(house: House) -> SessionList:
+    return open_session_list(house.settings, house.cut, house.database)
 
 
 def ids(page: SessionPage) -> list[str]:

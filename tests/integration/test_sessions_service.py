@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +18,7 @@ from models.database import open_database
 from models.errors import DatabaseUnavailable, Forbidden, Unauthenticated
 from models.session_ends import MARK_REVOKED
 from models.standings import PUBLISH, ban, set_action
-from models.stores.container import open_stores
-from tests.conftest import NOWHERE
-from tests.integration.session_house import CALLER, House, claims, late_login
+from tests.integration.session_house import CALLER, House, claims, late_login, open_pair
 from web.services.sessions import SessionService
 
 if TYPE_CHECKING:
@@ -36,22 +35,12 @@ def make_house(
     stores: Stores, settings: Settings, database: Database
 ) -> Iterator[Callable[..., House]]:
     """Make houses over the same stores, with the token settings a test names."""
-    nowhere = settings.redis.model_copy(update={"url": NOWHERE, "broker_url": NOWHERE})
-    cut = open_stores(settings.model_copy(update={"redis": nowhere}))
+    with ExitStack() as opened:
 
-    def make(**tokens: Any) -> House:
-        group = settings.tokens.model_copy(update=tokens)
-        chosen = settings.model_copy(update={"tokens": group})
-        return House(
-            chosen,
-            stores,
-            database,
-            SessionService(chosen, stores, database),
-            SessionService(chosen, cut, database),
-        )
+        def make(**tokens: Any) -> House:
+            return opened.enter_context(open_pair(settings, stores, database, **tokens))
 
-    yield make
-    cut.close()
+        yield make
 
 
 @pytest.fixture
@@ -365,7 +354,7 @@ def test_without_sql_refresh_goes_on_and_logout_says_wait(
     gone = settings.model_copy(update={"database": nowhere})
     database = open_database(gone)
     service = SessionService(gone, stores, database)
-    house = House(gone, stores, database, service, service)
+    house = House(gone, stores, database, service, service, stores)
     grant = house.login("u_1", enriched=False)
 
     assert house.generation(house.refresh(house.tokens(grant))) == 2

@@ -21,32 +21,17 @@ from models.outbox_lease import Lease, begin, bury, claim, finish
 from models.schedule import ScheduleSlot, slot_subject, take_due
 from models.security_events import Whereabouts, record_security_event
 from models.timeline_walk import MOST_ROWS
-from models.users import ensure_user
-from tasks.app import configure, resources
 from tests.integration.journals import make_login
 from web.services.outbox import OutboxService
 from web.services.timeline import TimelineService
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from config.settings import Settings
     from models.timeline_entries import Entry
     from tasks.app import Resources
 
 REQUEST = "req-42.a"
 TASK = "tasks.exports.export_data"
 LEASE = Lease(60_000, deaths=3)
-
-
-@pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
-    configure(settings)
-    opened = resources()
-    with opened.database.unit_of_work() as work:
-        ensure_user(work.session, "u_1", "app", 0)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def app(settings: Settings, stores: Stores, database: Database) -> Flask:
 @pytest.fixture
 def forge(settings: Settings, stores: Stores, database: Database) -> Forge:
     service = SessionService(settings, stores, database)
-    house = House(settings, stores, database, service, service)
+    house = House(settings, stores, database, service, service, stores)
     # In its second epoch, so that there is a lower one.
     stores.standings.put("u_own", UserStanding(epoch=1, number=1))
     own = house.tokens(house.login("u_own", epoch=1))

@@ -17,7 +17,6 @@ from models.events import Event, EventType
 from models.outbox import Outbox
 from models.outbox_lease import claim
 from models.users import User, ensure_user, update_profile
-from tasks.app import configure, resources
 from tasks.base import OutboxTask
 from tasks.work import Work
 from tests.integration.journals import WARM, outbox_row
@@ -25,9 +24,8 @@ from tests.integration.test_relay import Postbox
 from workers.outbox_relay import OutboxRound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from config.settings import Settings
     from tasks.app import Resources
 
 LANE = "maintenance"
@@ -67,13 +65,10 @@ def take_lock(link: sa.Connection) -> None:
 
 
 @pytest.fixture
-def house(database_url: str, redis_url: str, settings: Settings) -> Iterator[Resources]:
-    """What tasks work with."""
-    configure(settings)
-    opened = resources()
+def house(workplace: Resources) -> Resources:
+    """What tasks work with, without any user."""
     seen.clear()
-    yield opened
-    opened.close()
+    return workplace
 
 
 def relay(house: Resources, courier: Postbox) -> OutboxRound:
