@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from config.clock import Deadline, now_ms
+from models.china_time import day_of
 from models.errors import RedisUnavailable
 from models.waiting import wait_for
 from wechat.calls import Caller
@@ -22,7 +22,6 @@ from wechat.token_store import HeldToken, StoredToken, TokenPolicy, TokenStore
 # WeChat's own limits of forced mode.
 FORCE_GAP_S: Final = 30.0
 FORCE_A_DAY: Final = 20
-_CHINA = timedelta(hours=8)
 
 
 class AccessTokens:
@@ -203,9 +202,9 @@ class AccessTokens:
                 self._release(fence)
 
     def _may_force(self) -> bool:
-        china = datetime.fromtimestamp(self._clock() / 1000, UTC) + _CHINA
+        today = day_of(self._clock()).name
         try:
-            used = self._store.count_forced(self._app_id, china.date().isoformat())
+            used = self._store.count_forced(self._app_id, today)
         except RedisUnavailable:
             return False
         return used <= FORCE_A_DAY
