@@ -106,7 +106,9 @@ def _worker_options(settings: Settings) -> dict[str, object]:
         "worker_max_tasks_per_child": celery.max_tasks_per_child,
         "worker_max_memory_per_child": celery.max_child_memory_kb,
         "worker_soft_shutdown_timeout": celery.soft_shutdown_s,
-        # For SIGQUIT alone; SIGTERM goes by `workers/graceful_stop.py`.
+        # Both for SIGQUIT alone: at SIGTERM `workers/graceful_stop.py` ends a worker
+        # with its last task. On idle, Celery would sleep its whole 20 s for nothing:
+        # a message that an idle worker holds is sent again from its row.
         "worker_enable_soft_shutdown_on_idle": False,
         # Stated because Celery announces another default; a finished effect is
         # recognised by its row, so running on is safe and cancelling is waste.
@@ -125,23 +127,17 @@ def _worker_options(settings: Settings) -> dict[str, object]:
 
 
 def _result_options(settings: Settings) -> dict[str, object]:
-    celery = settings.celery
     return {
-        # SQL, for Flower and operators; nothing waits for a result here.
-        "result_backend": f"db+{settings.database.url}",
+        # None: what a person waits for is a row of `operations`, and Flower lists tasks
+        # by their events. Stored results would only be one more way in for data.
+        "result_backend": None,
+        # Or beat adds a daily task that clears up what is not there.
+        "result_expires": None,
         "task_ignore_result": True,
         "result_serializer": "json",
         "result_accept_content": ["json"],
-        "result_expires": celery.result_days * 86_400,
+        # The third place of that number, for whoever does set a backend.
         "result_backend_transport_options": {
-            "visibility_timeout": celery.visibility_timeout_s
-        },
-        # A worker must start while SQL is away.
-        "database_create_tables_at_setup": False,
-        "database_short_lived_sessions": True,
-        "database_table_names": {"task": "task_results", "group": "group_results"},
-        "database_engine_options": {
-            "pool_pre_ping": True,
-            "pool_recycle": settings.database.recycle_s,
+            "visibility_timeout": settings.celery.visibility_timeout_s
         },
     }

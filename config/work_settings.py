@@ -231,12 +231,6 @@ class CelerySettings(SettingGroup):
         ge=1,
         description="Seconds between probes of a silent broker connection.",
     )
-    result_days: int = Field(
-        1,
-        alias="RESULT_DAYS",
-        ge=1,
-        description="Days that Celery results kept for operators stay in SQL.",
-    )
     beat_interval_s: float = Field(
         5.0,
         alias="BEAT_INTERVAL_S",

@@ -2,11 +2,14 @@
 
 import pytest
 from celery.app.defaults import DEFAULTS
+from celery.backends.base import DisabledBackend
+from celery.beat import Scheduler
 
 from config.celery import celery_options
 from config.queues import READERS, Queue
 from config.schedule import ASK, SCHEDULE, beat_schedule
 from config.settings import load_settings
+from tasks.app import configure
 
 # Read by Celery's documentation of Redis, though not in its table of defaults.
 BESIDE_THE_TABLE = {"visibility_timeout"}
@@ -46,9 +49,17 @@ def test_messages_are_json_and_acknowledged_late(options):
     assert options["task_create_missing_queues"] is False
 
 
-def test_results_go_to_sql_and_are_off_unless_asked_for(options):
-    assert options["result_backend"].startswith("db+sqlite:///")
-    assert options["task_ignore_result"] is True
+def test_no_result_is_kept_anywhere(tmp_path):
+    app = configure(load_settings({"VAR_DIR": str(tmp_path)}, env_file=None))
+
+    assert isinstance(app.backend, DisabledBackend)
+    entries = Scheduler(app, lazy=True)
+    entries.install_default_entries({})
+    assert "celery.backend_cleanup" not in entries.schedule
+    app.loader.import_default_modules()
+    ours = [task for name, task in app.tasks.items() if name.startswith("tasks.")]
+    assert ours
+    assert all(task.ignore_result for task in ours)
 
 
 def test_each_queue_has_one_kind_of_worker():
