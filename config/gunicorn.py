@@ -61,7 +61,9 @@ max_requests = _http.max_requests
 max_requests_jitter = _http.max_requests // 10
 limit_request_line = 4094
 limit_request_fields = 50
-# A token of absurd length is answered 401 as any other bad one, by the app.
+# Ours need 470 bytes (an access token). But one whose key id alone is 10 kB, 13 kB in
+# base64, is a bad token and to be answered 401 by the app, not 400 by the server: so
+# not the usual 4 kB. What a request may cost is bounded by its whole head, 32 kB.
 limit_request_field_size = 16_384
 # Two names that differ in "-" and "_" only must not overwrite each other.
 header_map = "refuse"
