@@ -118,7 +118,10 @@ class LogSettings(SettingGroup):
     """What is written down, and how."""
 
     format: Literal["json", "console"] = Field(
-        "json", alias="LOG_FORMAT", description="json, or console for eyes."
+        "json",
+        alias="LOG_FORMAT",
+        description="json, or console for eyes: the terminal of `make run` (its files "
+        "stay JSON), or standard output of a process started alone.",
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", alias="LOG_LEVEL", description="Least level written."

@@ -1,35 +1,40 @@
-"""Copy a process's output to the console and to its bounded file.
+"""Copy a process's output to the terminal and to its bounded file.
 
-The one writer of ``VAR_DIR/log/<process>.log``, so that moving a full file away is
-safe whatever the number of writers behind the pipe.
+Files hold JSON whatever the terminal shows. The one writer of
+``VAR_DIR/log/<process>.log``, so that moving a full file away is safe whatever the
+number of writers behind the pipe.
 """
 
 from __future__ import annotations
 
 import os
 import select
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
 
-from config.clock import now_ms
+from config.log_lines import console_renderer, time_now
 from config.redaction import scrub
 
 CONSOLE = 1
 
 
+# What the terminal shows of one line of a file.
+Show = Callable[[bytes], bytes]
+
+
 class LogCopy:
     """The output of one process; a full disk or a stopped terminal loses lines.
 
-    With ``as_json`` every line that is no JSON (a crash at start, a library's
-    print) is wrapped and redacted, so the file is one JSON event a line.
+    A line that is no JSON (a crash at start, a library's print) is wrapped and
+    redacted, so the file is one JSON event a line.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int, as_json: bool) -> None:
+    def __init__(self, path: Path, *, max_bytes: int, show: Show = bytes) -> None:
         self._path = path
         self._max_bytes = max_bytes
-        self._as_json = as_json
+        self._show = show
         self._rest = b""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _open_to_append(path)
@@ -39,7 +44,8 @@ class LogCopy:
         whole, end, rest = (self._rest + chunk).rpartition(b"\n")
         self._rest = rest
         if end:
-            self._write(b"".join(self._line(line) for line in whole.split(b"\n")))
+            lines = [line for line in whole.split(b"\n") if line.strip()]
+            self._write([self._event(line) for line in lines])
 
     def close(self) -> None:
         """Write what is left and close the file."""
@@ -52,33 +58,41 @@ class LogCopy:
         text = self._path.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
-    def _line(self, line: bytes) -> bytes:
-        if not self._as_json or line.startswith(b"{"):
+    def _event(self, line: bytes) -> bytes:
+        if _is_event(line):
             return line + b"\n"
-        if not line.strip():
-            return b""
-        moment = datetime.fromtimestamp(now_ms() / 1000, UTC)
         event = {
             "event": scrub(line.decode(errors="replace")),
             "process": self._path.stem,
             "level": "info",
-            "time": moment.isoformat(timespec="milliseconds")[:-6] + "Z",
+            "time": time_now(),
         }
         return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, events: list[bytes]) -> None:
         try:
-            os.write(self._file, data)
+            os.write(self._file, b"".join(events))
             if os.fstat(self._file).st_size > self._max_bytes:
                 self._move_away()
         except OSError:
             pass  # a full disk must not stop the processes behind the pipe
-        write_console(data)
+        write_console(b"".join(map(self._show, events)))
 
     def _move_away(self) -> None:
         self._path.replace(self._path.with_suffix(".log.1"))
         os.close(self._file)
         self._file = _open_to_append(self._path)
+
+
+def for_eyes() -> Show:
+    """Return what makes a line of a file readable."""
+    render = console_renderer()
+
+    def show(line: bytes) -> bytes:
+        text: bytes = render(None, "", orjson.loads(line))
+        return text
+
+    return show
 
 
 def write_console(data: bytes) -> None:
@@ -97,3 +111,10 @@ def say(text: str, *, mark: str = "-- ") -> None:
 
 def _open_to_append(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(line), dict)
+    except orjson.JSONDecodeError:
+        return False

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from config.clock import Deadline, monotonic
 from config.dev.child import Child
-from config.dev.log_copy import LogCopy
+from config.dev.log_copy import LogCopy, for_eyes
 from config.dev.ports import free_redis_port
 from config.dev.readiness import Readiness
 from config.dev.redis_server import (
@@ -57,7 +57,7 @@ class Stack:
         log = LogCopy(
             self.settings.var_dir / "log" / f"{name}.log",
             max_bytes=self.settings.runner.log_file_bytes,
-            as_json=self.settings.logs.format == "json",
+            show=bytes if self.settings.logs.format == "json" else for_eyes(),
         )
         pid_file = self.settings.run_dir / f"{name}.pid"
         return Child(name, command, environ, pid_file=pid_file, log=log)
@@ -111,6 +111,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     return os.environ | {
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
+        # For the files; what the terminal shows is the runner's work.
+        "LOG_FORMAT": "json",
         "VAR_DIR": str(settings.var_dir),
         "PROMETHEUS_MULTIPROC_DIR": str(settings.run_dir / "metrics"),
         "WORKER_CONCURRENCY": str(settings.celery.concurrency),

@@ -181,3 +181,19 @@ def test_a_frozen_process_is_replaced_with_all_it_owns(start, tmp_path):
     assert (run_dir / "alpha.frozen").exists()
     run.output.seek(0)
     assert run.output.read().count("alpha gives no sign of life: killed") == 1
+
+
+def test_a_console_for_eyes_leaves_json_in_the_files(start, tmp_path):
+    code = "import os, time\nprint('told', os.environ['LOG_FORMAT'], flush=True)\n"
+    run = start(
+        {"alpha": python(code + "time.sleep(60)", tmp_path, "alpha")},
+        LOG_FORMAT="console",
+    )
+    run.until(run.ready)
+    text = run.until((run.var / "log/alpha.log").read_text)
+    # Processes write JSON; the runner makes it readable.
+    assert json.loads(text)["event"] == "told json"
+    run.until(run.said("told json"))
+    run.output.seek(0)
+    (line,) = [text for text in run.output.read().splitlines() if "told" in text]
+    assert not line.startswith("{")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from config.dev.env_example import render
-from config.dev.log_copy import LogCopy
+from config.dev.log_copy import LogCopy, for_eyes
 from config.dev.ports import free_redis_port, uses_simulator
 from config.dev.procfile import read_procfile
 from config.dev.tiers import tier_of
@@ -50,7 +50,7 @@ def test_a_wanted_redis_port_is_kept():
 
 def test_log_files_are_moved_away_when_full(tmp_path):
     path = tmp_path / "web.log"
-    log = LogCopy(path, max_bytes=100, as_json=True)
+    log = LogCopy(path, max_bytes=100)
     for number in range(10):
         log.feed(json.dumps({"event": f"line {number}"}).encode() + b"\n")
     log.close()
@@ -60,12 +60,28 @@ def test_log_files_are_moved_away_when_full(tmp_path):
 
 
 def test_torn_lines_are_put_together(tmp_path):
-    log = LogCopy(tmp_path / "web.log", max_bytes=10_000, as_json=True)
+    log = LogCopy(tmp_path / "web.log", max_bytes=10_000)
     for piece in (b'{"event":', b' "a"}\n{"ev', b'ent": "b"}\nTrace', b"back\n"):
         log.feed(piece)
     log.close()
     lines = (tmp_path / "web.log").read_text().splitlines()
     assert [json.loads(line)["event"] for line in lines] == ["a", "b", "Traceback"]
+
+
+def test_a_terminal_for_eyes_leaves_the_file_to_machines(tmp_path, capfd):
+    log = LogCopy(tmp_path / "web.log", max_bytes=10_000, show=for_eyes())
+    log.feed(b'{"event": "served", "level": "info", "path": "/a\\nb"}\n{torn\nplain\n')
+    log.close()
+
+    lines = (tmp_path / "web.log").read_text().splitlines()
+    served, torn, plain = map(json.loads, lines)
+    shown = capfd.readouterr().out.splitlines()
+    assert served["path"] == "/a\nb"
+    assert (torn["event"], plain["event"]) == ("{torn", "plain")
+    assert len(shown) == 3
+    assert "served" in shown[0]
+    assert "path=/a\\nb" in shown[0]
+    assert not any(line.startswith("{") for line in shown)
 
 
 def test_the_sample_shows_defaults():
