@@ -56,9 +56,10 @@ backlog = 2048
 timeout = _http.worker_timeout_s
 graceful_timeout = _http.graceful_timeout_s
 keepalive = _http.keepalive_s
-max_requests = _http.max_requests
-# Without jitter all processes would leave at once.
-max_requests_jitter = _http.max_requests // 10
+# A process that retires accepts nobody until its last connection is gone; so a single
+# one stays, and the jitter is wide, for they count alike and must not leave together.
+max_requests = _http.max_requests if workers > 1 else 0
+max_requests_jitter = max_requests // 2
 limit_request_line = 4094
 limit_request_fields = 50
 # Ours need 470 bytes (an access token). But one whose key id alone is 10 kB, 13 kB in

@@ -62,18 +62,20 @@ class HttpSettings(SettingGroup):
         description="Seconds after which a web process that hangs is replaced.",
     )
     graceful_timeout_s: int = Field(
-        8,
+        30,
         alias="GRACEFUL_TIMEOUT_S",
         ge=1,
-        description="Seconds for running requests at a stop; below the 40 s of the "
-        "container and the STOP_GRACE_S of `make run`.",
+        description="Seconds for running requests at a stop: MAX_TIMEOUT_MS, and below "
+        "the 40 s of the container. `make run` shortens it to its own grace.",
     )
     max_requests: int = Field(
-        0,
+        500_000,
         alias="WEB_MAX_REQUESTS",
         ge=0,
-        description="Requests after which a web process is replaced (a guard against "
-        "leaks); 0 is never.",
+        description="Requests after which a web process is replaced, and up to half as "
+        "many more (a guard against leaks: 200 bytes a request would be 100 MB); 0 is "
+        "never, and so it is with WEB_PROCESSES=1. Each takes some seconds of one "
+        "process: a few thousand requests would be a few seconds under load.",
     )
     body_limit: int = Field(
         65_536, alias="BODY_LIMIT", ge=1024, description="Bytes of a request body."

@@ -30,6 +30,8 @@ REDIS_START_S = 20.0
 LAST_WORDS = 12
 # Of the grace of a stop: running tasks give their work back and processes end.
 HAND_BACK_S = 4.0
+# Of the same: gunicorn, which looks once a second, ends those that took too long.
+HARD_STOP_S = 1.0
 
 
 class Stack:
@@ -107,7 +109,9 @@ class Stack:
 def child_environment(settings: Settings) -> dict[str, str]:
     """Return what every process is told; a `.env` keeps working beside it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    finish_s = max(0.0, settings.runner.stop_grace_s - HAND_BACK_S)
+    grace_s = settings.runner.stop_grace_s
+    finish_s = max(0.0, grace_s - HAND_BACK_S)
+    answer_s = max(1, int(grace_s - HARD_STOP_S))
     return os.environ | {
         "PATH": path,
         "PYTHONUNBUFFERED": "1",
@@ -118,5 +122,6 @@ def child_environment(settings: Settings) -> dict[str, str]:
         "WORKER_CONCURRENCY": str(settings.celery.concurrency),
         "NOTIFIER_THREADS": str(settings.celery.notifier_threads),
         "BULK_CONCURRENCY": str(settings.celery.bulk_concurrency),
+        "GRACEFUL_TIMEOUT_S": str(min(settings.http.graceful_timeout_s, answer_s)),
         "SOFT_SHUTDOWN_S": str(min(settings.celery.soft_shutdown_s, finish_s)),
     }

@@ -33,7 +33,7 @@ _TCP_USER_TIMEOUT: Final = getattr(socket, "TCP_USER_TIMEOUT", None)
 _OTHER_SIDE_CLOSED: Final = frozenset({7, 8})
 CHUNK: Final = 65_536
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-# An idle connection looks this often whether its worker is leaving.
+# An idle connection looks this often whether its worker was told to stop.
 IDLE_LOOK_S: Final = 1.0
 # Bytes and seconds of a refused body we still read, so that the client reads our
 # answer before it meets the closed connection.
@@ -47,6 +47,10 @@ class Worker(Protocol):
     alive: bool
     wsgi: WsgiApp
     cfg: Any
+
+    @property
+    def hurries(self) -> bool:
+        """Whether idle connections are to end now."""
 
     def count_request(self) -> None:
         """Count one request towards the worker's end."""
@@ -120,12 +124,13 @@ class Connection:
         requests = self._parser.requests
         now = monotonic()
         until = now + self._keepalive_s
-        # A leaving worker may have accepted this connection just now: its request is
-        # on the way, and nobody else will hear it.
+        # A stopping worker may have accepted this connection just now: its request is
+        # on the way, and nobody else will hear it. One that retires closes no idle
+        # connection before its time: a request might cross the farewell.
         stays = now if self._served else now + IDLE_LOOK_S
         while not requests or not requests[0].headed:
             now = monotonic()
-            leaves = not self._worker.alive and not requests and now >= stays
+            leaves = self._worker.hurries and not requests and now >= stays
             if now >= until or leaves:
                 return None
             self._client.settimeout(min(until - now, IDLE_LOOK_S))

@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
     """Serves connections with `web/server`; everything else is gunicorn's."""
 
+    _retires = False
+
+    @property
+    def hurries(self) -> bool:
+        """Whether it was told to stop; one that retires by itself has time."""
+        return not (self.alive or self._retires)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        """Stop soon, also when retiring already."""
+        self._retires = False
+        super().handle_exit(sig, frame)
+
     def handle(self, listener: socket, client: socket, addr: object) -> None:
         """Serve one connection until it ends; never raises."""
         try:
@@ -35,11 +47,11 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
             client.close()
 
     def count_request(self) -> None:
-        """Count towards ``max_requests``; the worker leaves when it is reached."""
+        """Count towards ``max_requests``; the worker retires when it is reached."""
         self.nr += 1
         if self.nr == self.max_requests:
             self.log.info("worker leaves after its last request")
-            self.alive = False
+            self._retires, self.alive = True, False
 
 
 def _base_environ(listener: socket, addr: object) -> dict[str, Any]:
