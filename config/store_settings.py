@@ -131,13 +131,14 @@ class RedisSettings(SettingGroup):
         alias="REDIS_POOL_SIZE",
         ge=1,
         le=1000,
-        description="Other connections of a process; further users wait.",
+        description="Connections of each reader that waits at Redis (streams, "
+        "signals), beside the lanes; one each is used today.",
     )
     pool_wait_s: float = Field(
         0.2,
         alias="REDIS_POOL_WAIT_S",
         gt=0,
-        description="Seconds to wait for one of them.",
+        description="Seconds to wait for one of them, then Redis counts as away.",
     )
     breaker_failures: int = Field(
         5,

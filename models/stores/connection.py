@@ -11,7 +11,7 @@ import re
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
-from redis import ConnectionPool, Redis
+from redis import BlockingConnectionPool, ConnectionPool, Redis
 from redis.exceptions import (
     ClusterDownError,
     NoScriptError,
@@ -114,10 +114,18 @@ class SharedPipeline:
 def blocking_client(settings: RedisSettings, block_s: float) -> Redis:
     """Return a client for reads that wait up to ``block_s`` on the server.
 
-    Its timeout exceeds the wait, and it never repeats a command by itself.
+    Its timeout exceeds the wait, and it never repeats a command by itself. Who finds
+    all its connections in use gets redis-py's ConnectionError after ``pool_wait_s``.
     """
     timeouts = {**_timeouts(settings), "socket_timeout": block_s + settings.timeout_s}
-    return Redis.from_url(settings.url, **timeouts)
+    pool = BlockingConnectionPool.from_url(
+        settings.url,
+        max_connections=settings.pool_size,
+        timeout=settings.pool_wait_s,
+        **timeouts,
+    )
+    # Closing the client closes the pool.
+    return Redis.from_pool(pool)
 
 
 def _timeouts(settings: RedisSettings) -> dict[str, Any]:
@@ -126,6 +134,8 @@ def _timeouts(settings: RedisSettings) -> dict[str, Any]:
         "socket_connect_timeout": settings.connect_timeout_s,
         "socket_keepalive": True,
         "protocol": 2,
+        # None for reads either: the callers of a pipeline would all wait for the
+        # repeat, and whoever only reads has SQL to ask.
         "retry": None,
         "health_check_interval": 0,
     }

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as run_settings
 from hypothesis import strategies as st
+from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import ResponseError
 
 from config.clock import monotonic, sleep
 from models.errors import RedisUnavailable
-from models.stores.connection import SharedPipeline
+from models.stores.connection import SharedPipeline, blocking_client
 from models.stores.scripts import load_script
 from tests.servers.process import wait_until
 
@@ -323,3 +324,20 @@ def test_close_ends_connections_and_a_later_call_opens_new_ones(
     pipeline.close()
 
     assert pipeline.execute("PING") == b"PONG"
+
+
+def test_readers_that_wait_take_no_more_connections_than_they_may(
+    make_settings: Callable[..., Settings], redis_url: str
+) -> None:
+    settings = make_settings(REDIS_URL=redis_url, REDIS_POOL_SIZE="1")
+    client = blocking_client(settings.redis, 1.0)
+    pool = client.connection_pool
+    held = pool.get_connection()
+
+    with pytest.raises(NoConnection, match="No connection"):
+        client.ping()
+
+    pool.release(held)
+    assert client.ping()
+    client.close()
+    assert not held.is_connected
