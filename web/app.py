@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from web.routes import Route
 
+# Parts of a form that anything may parse, a library included.
+MAX_FORM_PARTS: Final = 20
 PUBLIC_ROUTES: Final[Sequence[Route]] = (
     *hello.ROUTES.routes,
     *auth.ROUTES.routes,
@@ -134,7 +136,12 @@ def new_app(
     it by many names, and what it guards it guards by a token.
     """
     app = LeanFlask(name)
-    app.config["MAX_CONTENT_LENGTH"] = settings.http.body_limit
+    # No view of ours reads a form; a library's that did must not parse without bounds.
+    app.config.update(
+        MAX_CONTENT_LENGTH=settings.http.body_limit,
+        MAX_FORM_MEMORY_SIZE=settings.http.body_limit,
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
+    )
     install_error_handlers(app)
     door = Door(app.wsgi_app, settings, refuse, allowed_hosts)
     app.wsgi_app = door  # type: ignore[method-assign]

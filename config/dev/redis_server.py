@@ -37,6 +37,8 @@ def server_command(program: str, *, port: int, folder: Path) -> str:
         "appendfsync": "everysec",
         "aof-load-truncated": "yes",
         "save": "",
+        # As in docker-compose.yml: a leak is refused here too, and not by the system.
+        "maxmemory": "512mb",
         # Evicting keys would evict queues.
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from config.dev.redis_server import server_command
 from tests.architecture.documents import compose, procfile
 from tests.architecture.sources import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SERVICES = compose()["services"]
 OURS = sorted(procfile())
@@ -103,8 +108,24 @@ def test_dependencies_exist() -> None:
     assert missing == []
 
 
-def test_redis_keeps_what_it_accepted() -> None:
-    words = str(SERVICES["redis"].get("command", ""))
+def options_of(words: list[str]) -> dict[str, str]:
+    """Return a server's options by name: each is followed by its value."""
+    named = [n for n, word in enumerate(words) if word.startswith("--")]
+    return {words[n].removeprefix("--"): words[n + 1] for n in named}
 
-    assert "appendonly" in words
-    assert "noeviction" in words
+
+def test_redis_keeps_what_it_accepted() -> None:
+    options = options_of(SERVICES["redis"]["command"])
+
+    assert options["appendonly"] == "yes"
+    assert options["maxmemory-policy"] == "noeviction"
+
+
+def test_redis_is_the_same_on_a_developers_machine(tmp_path: Path) -> None:
+    line = server_command("redis-server", port=7001, folder=tmp_path)
+    ours = options_of(shlex.split(line))
+    production = options_of(SERVICES["redis"]["command"])
+
+    # Where it listens, and where its folder is.
+    placed = {"port", "bind", "dir", "daemonize"}
+    assert {**ours, **dict.fromkeys(placed)} == {**production, **dict.fromkeys(placed)}

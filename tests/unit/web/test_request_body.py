@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from config.clock import sleep
 from models.errors import InvalidInput
 from web.request_body import BodyTimeout, read_body
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from config.settings import Settings
 
 LIMIT = 100
 
@@ -24,8 +30,8 @@ def environ(body: bytes, **extra: Any) -> dict[str, Any]:
     }
 
 
-def read(request: dict[str, Any], seconds: float = 10) -> bytes:
-    return read_body(request, limit=LIMIT, seconds=seconds)
+def read(given: dict[str, Any], seconds: float = 10) -> bytes:
+    return read_body(given, limit=LIMIT, seconds=seconds)
 
 
 def test_reads_a_declared_body() -> None:
@@ -118,3 +124,16 @@ def test_a_reset_connection_is_the_clients_fault() -> None:
     request["wsgi.input"] = Broken()
     with pytest.raises(InvalidInput):
         read(request)
+
+
+def test_forms_that_nobody_reads_are_bounded_all_the_same(
+    app: Flask, settings: Settings
+) -> None:
+    parts = {f"field{number}": "x" for number in range(21)}
+    form = app.test_request_context(
+        method="POST", data=parts, content_type="multipart/form-data"
+    )
+
+    with form, pytest.raises(RequestEntityTooLarge):
+        _ = request.form
+    assert app.config["MAX_FORM_MEMORY_SIZE"] == settings.http.body_limit
