@@ -24,6 +24,12 @@ class HttpSettings(SettingGroup):
         alias="OPS_HOST",
         description="Address of the internal listener; never a public one.",
     )
+    ops_allow_remote: bool = Field(
+        default=False,
+        alias="OPS_ALLOW_REMOTE",
+        description="Permits an OPS_HOST other than loopback in production (in a "
+        "container or a network that strangers cannot reach).",
+    )
     ops_port: int = Field(
         8001, alias="OPS_PORT", ge=1, le=65535, description="Port of the internal API."
     )

@@ -6,6 +6,7 @@ Called by `config/settings.py` with the groups that are legal by themselves.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 from config.secrets import looks_like_sample
 from config.setting_group import LOOPBACK, url_scheme
@@ -13,6 +14,8 @@ from config.setting_tree import Settings
 from config.transport_settings import Network
 from config.wechat_settings import DEMO_APP_ID
 
+# api.weixin.qq.com and the other access points of WeChat's docs (api2, sh.api, ...).
+WECHAT_DOMAIN = ".weixin.qq.com"
 MIN_TOKEN = 32
 MIN_PASSWORD = 12
 # The widest networks that belong to one owner: 10.0.0.0/8 and fc00::/7.
@@ -81,6 +84,12 @@ def _belongs_to_everybody(network: Network) -> bool:
     return network.prefixlen < MIN_PREFIX[network.version]
 
 
+def _http_faults(settings: Settings) -> Iterator[str]:
+    http = settings.http
+    if http.ops_host not in LOOPBACK and not http.ops_allow_remote:
+        yield "OPS_HOST is not loopback: set OPS_ALLOW_REMOTE=true if meant"
+
+
 def _flower_faults(settings: Settings) -> Iterator[str]:
     flower = settings.flower
     password = settings.secrets.flower_login.get_secret_value().partition(":")[2]
@@ -93,8 +102,11 @@ def _flower_faults(settings: Settings) -> Iterator[str]:
 
 
 def _wechat_faults(settings: Settings) -> Iterator[str]:
-    if url_scheme(settings.wechat.api_base) != "https":
+    base = settings.wechat.api_base
+    if url_scheme(base) != "https":
         yield "WECHAT_API_BASE must be https: http is the simulator"
+    elif not f".{urlsplit(base).hostname}".endswith(WECHAT_DOMAIN):
+        yield f"WECHAT_API_BASE is not below {WECHAT_DOMAIN}: it gets every AppSecret"
     for app in settings.wechat.apps:
         if app.app_id == DEMO_APP_ID:
             yield "WECHAT_APPS must list your mini-programs, not the demo app"
@@ -108,6 +120,7 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Settings], Iterator[str]]], ...] 
     (("logs",), _log_faults),
     (("limits",), _limit_faults),
     (("transport",), _transport_faults),
+    (("http",), _http_faults),
     (("flower", "secrets"), _flower_faults),
     (("wechat",), _wechat_faults),
 )

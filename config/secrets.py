@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -130,6 +131,16 @@ def ensure_secrets(var_dir: Path) -> dict[str, str]:
     folder = secrets_directory(var_dir)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return {name: _read_or_make(folder / name) for name in NAMES}
+
+
+def secrets_for_all(var_dir: Path) -> list[Path]:
+    """Return the files among the secrets that every user of this machine can read."""
+    folder = secrets_directory(var_dir)
+    if not folder.is_dir() or not folder.stat().st_mode & stat.S_IXOTH:
+        return []
+    return sorted(
+        path for path in folder.iterdir() if path.stat().st_mode & stat.S_IROTH
+    )
 
 
 def read_secret(path: Path) -> str | None:

@@ -22,6 +22,7 @@ from config.secrets import (
     ensure_secrets,
     read_secret,
     secrets_directory,
+    secrets_for_all,
 )
 from config.setting_group import SettingGroup
 from config.setting_tree import Environment, Settings
@@ -48,8 +49,8 @@ PLAIN = {
     "int_parsing": "must be a whole number",
     "float_parsing": "must be a number",
     "bool_parsing": "must be true or false",
-    "too_short": "must not be empty",
-    "string_too_short": "must not be empty",
+    "too_short": "needs a length of {min_length} at least",
+    "string_too_short": "needs {min_length} characters at least",
 }
 
 
@@ -93,6 +94,10 @@ def load_settings(
     if env == "production":
         # Of the groups that are legal by themselves; the others are named already.
         faults += production_faults(cast("Settings", SimpleNamespace(**groups)))
+        faults += [
+            f"{path} can be read by everybody: chmod it to 0600"
+            for path in secrets_for_all(var_dir)
+        ]
     if faults:
         raise SettingsError(faults)
     fields = {"env": env, "var_dir": var_dir, "jwt_files": files}
@@ -199,8 +204,12 @@ def _fill(
     except ValidationError as error:
         for fault in error.errors(include_input=False, include_url=False):
             where = ".".join(str(part) for part in fault["loc"])
-            words = PLAIN.get(fault["type"], fault["msg"])
-            words = words.removeprefix("Value error, ")
+            plain = PLAIN.get(fault["type"])
+            words = (
+                plain.format(**fault.get("ctx", {}))
+                if plain
+                else fault["msg"].removeprefix("Value error, ")
+            )
             faults.append(f"{where} {words}".strip())
         return None
 

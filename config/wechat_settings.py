@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 
@@ -190,6 +191,13 @@ class WeChatSettings(SettingGroup):
     def _is_http(cls, value: str) -> str:
         if url_scheme(value) not in {"http", "https"}:
             message = "must begin with http:// (simulator) or https://"
+            raise ValueError(message)
+        parts = urlsplit(value.rstrip("/"))
+        if not parts.hostname or "@" in parts.netloc:
+            message = "must name a host, and nobody before it"
+            raise ValueError(message)
+        if parts.path or parts.query or parts.fragment:
+            message = "ends after the host and its port"
             raise ValueError(message)
         return value.rstrip("/")
 

@@ -46,7 +46,12 @@ def test_a_good_installation_is_accepted(tmp_path):
     [
         ({"DATABASE_URL": "sqlite:////tmp/x.db"}, "SQLite"),
         ({"WECHAT_API_BASE": "http://127.0.0.1:8002"}, "simulator"),
+        ({"WECHAT_API_BASE": "https://weixin.qq.com.example.cn"}, "AppSecret"),
+        ({"WECHAT_API_BASE": "https://xweixin.qq.com"}, "AppSecret"),
+        ({"WECHAT_API_BASE": "https://api.weixin.qq.com@x.cn"}, "nobody before"),
+        ({"WECHAT_API_BASE": "https://api.weixin.qq.com/x"}, "ends after the host"),
         ({"RATE_LIMITS": "off"}, "RATE_LIMITS"),
+        ({"OPS_HOST": "0.0.0.0"}, "OPS_ALLOW_REMOTE"),
         ({"DEBUG": "true"}, "DEBUG"),
         ({"FLOWER_READ_ONLY": "false"}, "FLOWER_READ_ONLY"),
         ({"FLOWER_HOST": "0.0.0.0"}, "FLOWER_ALLOW_REMOTE"),
@@ -131,3 +136,29 @@ def test_the_second_key_is_held_to_the_same_rules(tmp_path):
     shared = faults_of(tmp_path, DATA_KEY=key, JWT_KEY_PREVIOUS=key)
     assert any("JWT_KEY_PREVIOUS is a sample" in fault for fault in sample)
     assert any("must differ" in fault for fault in shared)
+
+
+def test_secrets_that_everybody_can_read_are_refused(tmp_path):
+    folder = tmp_path / "secrets"
+    folder.mkdir(mode=0o755)
+    key = folder / "jwt_key"
+    key.write_text(secrets.token_hex(32))
+    key.chmod(0o644)
+    (fault,) = faults_of(tmp_path, JWT_KEY="")
+    assert "jwt_key can be read by everybody" in fault
+    key.chmod(0o640)
+    assert load(tmp_path, JWT_KEY="").production
+    key.chmod(0o644)
+    folder.chmod(0o700)
+    assert load(tmp_path, JWT_KEY="").production
+
+
+def test_a_short_token_is_called_short(tmp_path):
+    assert "ADMIN_TOKEN needs a length of 16 at least" in faults_of(
+        tmp_path, ADMIN_TOKEN="x"
+    )
+
+
+def test_the_internal_listener_may_be_elsewhere_when_that_is_meant(tmp_path):
+    changes = {"OPS_HOST": "0.0.0.0", "OPS_ALLOW_REMOTE": "true"}
+    assert load(tmp_path, **changes).http.ops_allow_remote
