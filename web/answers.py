@@ -97,13 +97,10 @@ class LineAnswer(Answer):
         self._lines = lines
 
     def __call__(
-        self, environ: WSGIEnvironment, start_response: StartResponse
+        self, _: WSGIEnvironment, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Send the head, and leave the lines to the server; it closes them."""
         start_response(self._status, self._plain_headers())
-        if environ["REQUEST_METHOD"] == "HEAD":
-            self._lines.source.close()
-            return ()
         return self._lines.source
 
     def _plain_headers(self) -> list[tuple[str, str]]:

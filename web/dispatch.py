@@ -66,6 +66,10 @@ class Dispatcher:
                 methods=[route.method],
                 provide_automatic_options=False,
             )
+            if not route.takes_head:
+                for rule in app.url_map.iter_rules(route.name):
+                    # werkzeug adds it to each GET.
+                    (rule.methods or set()).discard("HEAD")
 
     def _view(self, route: Route) -> Callable[..., Answer]:
         spec, handler = route.spec, self._door.counting_misses(route)

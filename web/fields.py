@@ -13,10 +13,14 @@ from msgspec import Meta
 from config.queues import LANES
 from config.schedule import JOBS
 
-# No C0 controls and no DEL: they break terminals and logs, and NUL breaks databases.
-PRINTABLE: Final = r"^[^\x00-\x1f\x7f]*$(?!\n)"
-# As above, and one character at least that is no space.
-FILLED: Final = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$(?!\n)"
+# No controls: they break terminals and logs, and NUL breaks databases. No ends of
+# lines, no marks that turn the direction of what follows, no noncharacters.
+_BROKEN: Final = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufffe\uffff"
+# Spaces of all kinds and marks without a width (emoji are joined by some).
+_UNSEEN: Final = r"\x20\xa0\xad\u1680\u2000-\u200f\u202f\u205f-\u2064\u3000\ufeff"
+PRINTABLE: Final = rf"^[^{_BROKEN}]*$(?!\n)"
+# As above, and one character at least that is seen.
+FILLED: Final = rf"^[^{_BROKEN}]*[^{_BROKEN}{_UNSEEN}][^{_BROKEN}]*$(?!\n)"
 CODE: Final = r"^[A-Za-z0-9_.-]+$(?!\n)"
 VISIBLE_ASCII: Final = r"^[!-~]+$(?!\n)"
 NAME: Final = r"^[A-Za-z0-9_-]+$(?!\n)"

@@ -120,6 +120,11 @@ class Route:
         return self.method != "GET"
 
     @property
+    def takes_head(self) -> bool:
+        """Whether HEAD is served: not where a GET begins work or holds a listener."""
+        return self.spec.limit is not Limit.WRITE and self.spec.line is None
+
+    @property
     def waits(self) -> bool:
         """Whether clients may wait here: then their rhythm is ours, not theirs."""
         query = self.spec.query

@@ -111,16 +111,6 @@ def test_a_stream_is_lines_of_unknown_length(
     assert house.events.feeds[0].closed == 1
 
 
-def test_a_head_of_a_stream_leaves_nobody_waiting(
-    client: FlaskClient, house: House, signed_in: dict[str, str]
-) -> None:
-    answer = client.head(PATH, headers={**signed_in, "Accept": NDJSON})
-
-    assert answer.headers["Content-Type"] == NDJSON
-    assert answer.get_data() == b""
-    assert house.events.feeds[0].closed == 1
-
-
 @pytest.mark.parametrize(
     ("error", "told"),
     [

@@ -110,6 +110,16 @@ def test_other_methods_are_refused_with_allow(client: FlaskClient, method: str) 
     assert answer.headers["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.parametrize("path", ["/api/v1/me/export", "/api/v1/events"])
+def test_a_head_begins_nothing_and_waits_for_nothing(
+    client: FlaskClient, signed_in: dict[str, str], path: str
+) -> None:
+    answer = client.head(path, headers=signed_in)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "GET"
+    assert client.head("/api/v1/me", headers=signed_in).status_code == 200
+
+
 def test_speaks_the_language_asked_for(client: FlaskClient) -> None:
     words = {
         header: client.get("/nope", headers={"Accept-Language": header}).get_json()

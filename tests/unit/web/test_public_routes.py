@@ -163,6 +163,14 @@ def test_reads_me_and_tells_the_limit(
     assert house.admission.asked == [("read", asked, "se_one")]
 
 
+@pytest.mark.parametrize("name", ["👨‍👩‍👧", "a\u3000b", "ـعربي", "é"])
+def test_names_of_all_scripts_are_names(
+    client: FlaskClient, signed_in: dict[str, str], name: str
+) -> None:
+    answer = client.patch(ME, json={"nickname": name}, headers=signed_in)
+    assert answer.get_json()["data"]["nickname"] == name
+
+
 def test_changes_me(client: FlaskClient, signed_in: dict[str, str]) -> None:
     changes = {"nickname": "小明 😀", "gender": 1, "city": ""}
     answer = client.patch(ME, json=changes, headers=signed_in)
@@ -179,6 +187,10 @@ def test_changes_me(client: FlaskClient, signed_in: dict[str, str]) -> None:
         {"nickname": "x" * 65},
         {"nickname": "a\x00b"},
         {"nickname": "a\n"},
+        {"nickname": "\u200b\u3000"},
+        {"nickname": "a\u202eb"},
+        {"nickname": "a\x85b"},
+        {"city": "\uffff"},
         {"gender": 3},
         {"gender": True},
         {"gender": 1.5},
