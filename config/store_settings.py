@@ -161,6 +161,16 @@ class RedisSettings(SettingGroup):
         "whether a session lives: one that ended meanwhile may live on in Redis until "
         "the outbox has repaired it.",
     )
+    look_back_s: int = Field(
+        3600,
+        alias="REDIS_LOOK_BACK_S",
+        ge=60,
+        le=7 * 24 * 3600,
+        description="Seconds by which the end of a session may have been told to Redis "
+        "late, by the outbox at last: so much before the last sign of life in a copy "
+        "of Redis that was put back, its ends are told again. 100,000 take some "
+        "seconds, in which every request asks SQL.",
+    )
     prefix: str = Field(
         "kuaida",
         alias="REDIS_PREFIX",

@@ -29,7 +29,7 @@ from models.identities import IdentityRow, write_identities
 from models.identity_links import keep_aliases, link_by_unionid, link_strays
 from models.outbox import add_event
 from models.security_events import Whereabouts, record_security_event
-from models.session_ends import end_by_journal
+from models.session_ends import end_by_journal, pass_over_ended
 from models.sessions import write_sessions
 from models.user_events import append_user_events, write_numbered
 from models.users import (
@@ -94,7 +94,7 @@ def record_logins(
         link_strays(session, written)
         added = write_devices(session, fresh)
     _write_lost_users(session, entries)
-    write_sessions(session, entries)
+    write_sessions(session, pass_over_ended(session, entries))
     users = read_users(session, list({entry.user_id for entry in entries}))
     if fresh:
         _publish(session, fresh, {user.id: user.event_seq for user in users})

@@ -24,6 +24,7 @@ Outcome = Literal[
     "reused",
     "forged",
     "behind",
+    "unsure",
     "unknown",
 ]
 

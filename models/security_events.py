@@ -33,6 +33,7 @@ Kind = Literal[
     "refresh_reused",
     "new_device",
     "session_replaced",
+    "ended_session_used",
     "banned",
     "unbanned",
     "logged_out",

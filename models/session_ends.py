@@ -6,11 +6,13 @@ what people ask for, and by `models/logins.py` for what the journal tells.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from config.metrics.accounts import SESSIONS_REVIVED
 from models.events import Event, EventType
 from models.outbox import NewWork, add_event, add_work
 from models.security_events import Kind, Whereabouts, record_security_event
+from models.session_ended import find_ended
 from models.sessions import EndReason, list_beyond, revoke
 from models.user_events import append_user_events
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # Repairs Redis copies that could not be marked, or that Redis had forgotten.
 MARK_REVOKED = "tasks.sessions.mark_revoked"
+# Clocks of Redis and SQL differ by less, and so does the time an end takes to Redis.
+SURELY_LATER_MS: Final = 30_000
 # What an account's history tells of ends that nobody asked for.
 TOLD: dict[EndReason, Kind] = {
     "reused": "refresh_reused",
@@ -69,6 +73,29 @@ def tell_ended(
         if reason in TOLD:
             where = Whereabouts(session_id=session_id)
             record_security_event(session, TOLD[reason], owner, where)
+
+
+def pass_over_ended(
+    session: Session, entries: Sequence[LoginEntry]
+) -> list[LoginEntry]:
+    """Return the entries whose sessions have not ended; see to the copies of others.
+
+    A rotation on its way when its session ended is nobody's fault. One that is surely
+    later was made by a Redis that did not know of the end, for whoever had the token:
+    the account's history tells of it.
+    """
+    ended = find_ended(session, {entry.session_id for entry in entries})
+    late = [e for e in entries if e.session_id in ended and e.kind == "refresh"]
+    newest = {entry.session_id: entry for entry in sorted(late, key=lambda e: e.at)}
+    for session_id, entry in sorted(newest.items()):
+        add_work(session, NewWork(MARK_REVOKED, session_id))
+        ended_at = ended[session_id]
+        if ended_at is not None and entry.at - ended_at > SURELY_LATER_MS:
+            SESSIONS_REVIVED.labels("rotated").inc()
+            where = Whereabouts(session_id, None, entry.ip, entry.request_id)
+            owner = Owner(entry.user_id, entry.app_id)
+            record_security_event(session, "ended_session_used", owner, where)
+    return [entry for entry in entries if entry.session_id not in ended]
 
 
 def end_by_journal(session: Session, entries: Sequence[LoginEntry]) -> None:

@@ -40,7 +40,13 @@ class Session(Base):
     """One login on one device; ``generation`` counts refresh rotations."""
 
     __tablename__ = "sessions"
-    __table_args__ = (Index(None, "user_id"), Index(None, "expires_at"), TABLE_OPTIONS)
+    __table_args__ = (
+        Index(None, "user_id"),
+        Index(None, "expires_at"),
+        # Whoever fills Redis in again asks for what has ended lately.
+        Index(None, "revoked_at", "id"),
+        TABLE_OPTIONS,
+    )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     user_id: Mapped[Id]

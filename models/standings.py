@@ -98,12 +98,15 @@ def set_action(
 
 
 def list_special(
-    session: Session, after: str, limit: int
+    session: Session, after: str, limit: int, *, since: int = 0
 ) -> list[tuple[str, UserStanding]]:
-    """Return up to ``limit`` users after the id ``after`` that Redis must know of."""
+    """Return up to ``limit`` users after the id ``after`` that Redis must know of.
+
+    Those whose standing has changed since then (epoch ms), and perhaps others.
+    """
     rows = session.execute(
         _columns()
-        .where(User.id > after, User.standing_no > 0)
+        .where(User.id > after, User.standing_no > 0, User.updated_at >= since)
         .order_by(User.id)
         .limit(limit)
     )

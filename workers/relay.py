@@ -45,7 +45,7 @@ class Relay:
         outbox = OutboxRound(
             (database, stores), senders[1], settings.journal, tasks=app.tasks
         )
-        standings = StandingRound(stores.standings, database)
+        standings = StandingRound(stores, database, settings.tokens)
         rounds: list[Round] = [logins, outbox, standings]
         self._loops = [RelayLoop(*pair) for pair in zip(rounds, senders, strict=True)]
         self._heartbeat = heartbeat_path(settings, "relay")

@@ -18,11 +18,18 @@ GUESTS: Final = Counter(
 )
 STANDINGS: Final = Counter(
     "kuaida_standings",
-    "Standings of users: asked of SQL by a login, loaded after Redis forgot, put.",
+    "Standings of users: asked of SQL by a login, loaded after Redis forgot, put; how "
+    "often Redis was found to be another server, or started anew (foreign).",
     ("how",),
 )
 SESSIONS_HEALED: Final = Counter(
     "kuaida_sessions_healed", "Sessions found missing in a store and written again."
+)
+SESSIONS_REVIVED: Final = Counter(
+    "kuaida_sessions_revived",
+    "Ended sessions that Redis held as live: found by the reload (marked) or by a "
+    "rotation in the journal (rotated) or in SQL (refused).",
+    ("found",),
 )
 REFRESH_PROOFS: Final = Counter(
     "kuaida_refresh_proofs",
@@ -43,3 +50,5 @@ JWT_KEY_FAULTS: Final = Counter(
 # Present from the start: see the package.
 for _outcome in ("unproven", "forged"):
     REFRESH_PROOFS.labels(_outcome)
+for _found in ("marked", "rotated", "refused"):
+    SESSIONS_REVIVED.labels(_found)

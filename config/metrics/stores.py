@@ -20,6 +20,10 @@ DATABASE_CUT: Final = Counter(
 REDIS_FAILURES: Final = Counter(
     "kuaida_redis_failures", "Calls without a usable reply, by cause.", ("cause",)
 )
+REDIS_GREETINGS_REFUSED: Final = Counter(
+    "kuaida_redis_greetings_refused",
+    "Connections on which Redis would not say which server it is: SQL is asked then.",
+)
 REDIS_BREAKER_OPEN: Final = Gauge(
     "kuaida_redis_breaker_open",
     "1 while Redis is not asked because it failed repeatedly.",

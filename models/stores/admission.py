@@ -28,7 +28,7 @@ ADMIT_REQUEST = load_script("admit_request")
 ADMIT_LOGIN = load_script("admit_login")
 RECORD_FAILURE = load_script("record_failure")
 
-SessionState = Literal["live", "doubtful", "banned", "revoked", "unknown", ""]
+SessionState = Literal["live", "doubtful", "unsure", "banned", "revoked", "unknown", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,10 @@ class AdmissionStore:
         """Take one token from each bucket that applies and look at the session.
 
         ``epoch`` is the token's: below the user's, the session is revoked;
-        ``doubtful`` is one that lives here, but Redis was away a moment ago. ``step``
-        is what the request adds to the figures of behaviour. Raises `Limited` with
-        the wait; nothing is taken then.
+        ``doubtful`` is one that lives here, but Redis was away a moment ago;
+        ``unsure`` one whose end this Redis may lack: SQL must judge it. ``step`` is
+        what the request adds to the figures of behaviour. Raises `Limited` with the
+        wait; nothing is taken then.
         """
         buckets, keys = self._buckets(limit_class, caller), self._keys
         own = buckets.number_of(f"{limit_class}.user")
@@ -146,6 +147,7 @@ class AdmissionStore:
                 keys.standing(caller.user),
                 *self._book.keys,
                 *self._figures.keys(caller.user, caller.device),
+                keys.standings,
                 *buckets.keys,
             ],
             [

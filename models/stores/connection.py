@@ -24,7 +24,7 @@ from config.clock import monotonic
 from config.metrics.stores import REDIS_FAILURES
 from models.errors import RedisUnavailable
 from models.stores.breaker import Breaker
-from models.stores.lane import Argument, Call, Lane, Reply
+from models.stores.lane import Argument, Call, Greeting, Lane, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,11 +45,14 @@ class SharedPipeline:
     command that timed out may or may not have run, so writes are idempotent.
     """
 
-    def __init__(self, settings: RedisSettings) -> None:
+    def __init__(
+        self, settings: RedisSettings, greeting: Greeting | None = None
+    ) -> None:
         # The pool only makes connections from the URL; lanes own them.
         self._pool = ConnectionPool.from_url(settings.url, **_timeouts(settings))
         self._lanes = [
-            Lane(self._pool.make_connection, settings) for _ in range(settings.lanes)
+            Lane(self._pool.make_connection, settings, greeting)
+            for _ in range(settings.lanes)
         ]
         self._turn = cycle(self._lanes)
         self._breaker = Breaker(settings.breaker_failures, settings.breaker_open_s)

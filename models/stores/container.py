@@ -25,7 +25,7 @@ from models.stores.session_list import SessionListStore
 from models.stores.sessions import SessionStore
 from models.stores.shut_paths import ShutPaths
 from models.stores.signals import SignalStore
-from models.stores.standings import StandingStore
+from models.stores.standings import StandingStore, check_of
 from models.stores.wechat_keys import KeyLives, WeChatKeyStore
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ class Stores:
     """The stores by purpose; one object a process, opened after any fork."""
 
     def __init__(self, settings: Settings) -> None:
-        self.redis = SharedPipeline(settings.redis)
         self.keys = Keys(settings.redis.prefix)
+        self.redis = SharedPipeline(settings.redis, check_of(self.keys))
         shared = (self.redis, self.keys)
         self.late = LateWrites(self.redis)
         self.admission = AdmissionStore(*shared, settings.limits, settings.risk)
@@ -74,7 +74,9 @@ class Stores:
             negative_s=settings.journal.negative_cache_s,
         )
         self.locks = LockStore(*shared)
-        self.standings = StandingStore(*shared)
+        self.standings = StandingStore(
+            *shared, look_back_ms=settings.redis.look_back_s * MS_PER_S
+        )
         self.retry_budget = RetryBudget(*shared, settings.journal.retry_budget)
         token_sealer = sealer_for(settings.secrets, "access-token")
         self.access_tokens = AccessTokenStore(*shared, token_sealer, self.locks)

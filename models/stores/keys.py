@@ -29,8 +29,13 @@ KEY_FAMILIES = (
     KeyFamily("session:{id}", "REFRESH_TOKEN_S", "as long as its refresh token"),
     KeyFamily("sessions:{user}", "SESSION_MAX_S", "ids for 'log out everywhere'"),
     KeyFamily("standing:{user}", "none", "bans must not run out; few users have one"),
-    KeyFamily("standings", "none", "says that no special standing is missing"),
-    KeyFamily("standings-loading", "LOADING_LIFE_S", "a loader that died is replaced"),
+    KeyFamily("standings", "none", "this server lacks no standing and no end"),
+    KeyFamily("standings-seen", "none", "a copy of Redis tells by it how old it is"),
+    KeyFamily(
+        "standings-loading",
+        "LOADING_LIFE_S",
+        "loaders see by it whether Redis was wiped",
+    ),
     KeyFamily("wxkey:{user}", "SESSION_KEY_S", "sealed; WeChat never tells the life"),
     KeyFamily("wxkey-old:{user}", "SESSION_KEY_PREVIOUS_S", "data encrypted before it"),
     KeyFamily("wxkey-said:{user}:{tag}", "SESSION_KEY_VERDICT_S", "WeChat's word"),
@@ -89,6 +94,7 @@ class Keys:
         self.failing = f"{prefix}:failing"
         self.busy = f"{prefix}:busy"
         self.standings = f"{prefix}:standings"
+        self.standings_seen = f"{prefix}:standings-seen"
         self.standings_loading = f"{prefix}:standings-loading"
 
     def bucket(self, rule: str, subject: str) -> str:

@@ -14,6 +14,7 @@ import hiredis
 from redis.exceptions import RedisError, ResponseError
 
 from config.clock import monotonic
+from config.metrics.stores import REDIS_GREETINGS_REFUSED
 from models.errors import RedisUnavailable
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 Argument = bytes | str | int | float
 Reply = Any
+# What a new connection says before all else, and what it says if that is refused.
+Greeting = tuple[tuple[Argument, ...], tuple[Argument, ...]]
 # redis-py's own connection: it knows URLs, TLS and logins; its methods lack types.
 Connection = Any
 
@@ -52,9 +55,13 @@ class Lane:
     """One connection and the calls that gather while it is busy."""
 
     def __init__(
-        self, connect: Callable[[], Connection], settings: RedisSettings
+        self,
+        connect: Callable[[], Connection],
+        settings: RedisSettings,
+        greeting: Greeting | None = None,
     ) -> None:
         self._connect = connect
+        self._greeting = greeting
         # Two round trips of grace: the one in flight and the one with ours.
         self._patience_s = 2 * settings.timeout_s + settings.connect_timeout_s
         self._mutex = threading.Lock()
@@ -155,8 +162,21 @@ class Lane:
         if connection is None:
             connection = self._connect()
             connection.connect()
+            # Ours already: whoever closes the lane closes what is not greeted.
             self._connection = connection
+            self._greet(connection)
         return connection
+
+    def _greet(self, connection: Connection) -> None:
+        if self._greeting is None:
+            return
+        for command in self._greeting:
+            connection.send_packed_command([_pack(command)])
+            reply = _read(connection)
+            if not isinstance(reply, ResponseError):
+                return
+            REDIS_GREETINGS_REFUSED.inc()
+        raise reply
 
     def _unless_closed(self, connection: Connection) -> Connection | None:
         # Readable while nothing is due means the server has hung up.

@@ -12,6 +12,7 @@ import msgspec
 
 from config.clock import now_ms
 from config.metrics.accounts import REFRESH_PROOFS
+from models.errors import RedisUnavailable
 from models.login_entry import LoginEntry
 from models.rotation import Rotation
 from models.rotation_trail import TRAIL_LENGTH
@@ -21,10 +22,12 @@ from models.stores.scripts import load_script
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from models.session_ended import EndedSession
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
     from models.stores.wechat_keys import WeChatKeyStore, WeChatSecrets
 
+MARK_ENDED = load_script("mark_ended")
 OPEN_SESSION = load_script("open_session")
 RESTORE_SESSION = load_script("restore_session")
 ROTATE_SESSION = load_script("rotate_session")
@@ -136,7 +139,8 @@ class SessionStore:
         """Rotate the refresh token that ``entry`` describes, and journal it.
 
         The script fills in generation and time. ``unknown`` means that Redis does not
-        hold the session, ``behind`` that it holds an older one.
+        hold the session, ``behind`` that it holds an older one, ``unsure`` that this
+        Redis may lack its end.
         """
         template = msgspec.to_builtins(entry)
         template |= {"generation": "@generation@", "at": "@at@"}
@@ -146,6 +150,7 @@ class SessionStore:
                 self._keys.session(entry.session_id),
                 self._keys.logins,
                 self._keys.standing(entry.user_id),
+                self._keys.standings,
             ],
             [
                 entry.generation,
@@ -195,8 +200,11 @@ class SessionStore:
         self._redis.execute("XADD", self._keys.logins, "*", "e", _encoder.encode(entry))
 
     def find_current(self, session_id: str, user_id: str) -> Current | None:
-        """Return the session as it is now, None when Redis does not hold it."""
-        (user, generation, rotated, revoked, epoch), standing = (
+        """Return the session as it is now, None when Redis does not hold it.
+
+        Raises `RedisUnavailable` also while this Redis may lack its end.
+        """
+        (user, generation, rotated, revoked, epoch), standing, whole = (
             self._redis.execute_many(
                 [
                     (
@@ -209,9 +217,12 @@ class SessionStore:
                         self._keys.standing(user_id),
                         *("epoch", "banned", "action", "until"),
                     ),
+                    ("EXISTS", self._keys.standings),
                 ]
             )
         )
+        if user is not None and not whole and not revoked:
+            raise RedisUnavailable("its end may be missing here")
         if user is None:
             return None
         over = standing[1] == b"1" or int(standing[0] or 0) > int(epoch or 0)
@@ -245,6 +256,17 @@ class SessionStore:
             for name, (user, revoked) in zip(ids, states, strict=True)
             if user is not None and revoked is None
         ]
+
+    def mark_ended(self, ended: Sequence[EndedSession], *, life_ms: int) -> int:
+        """Mark sessions that SQL knows to have ended; tells how many lived on here.
+
+        One round trip; up to a thousand at a time hold Redis up for milliseconds.
+        """
+        if not ended:
+            return 0
+        keys = [self._keys.session(one.id) for one in ended]
+        told = [word for one in ended for word in (one.user_id, one.reason)]
+        return int(self._redis.run(MARK_ENDED, keys, [life_ms, *told]))
 
     def revoke(
         self,

@@ -1,14 +1,16 @@
 """Standings of users where admission reads them; the truth is `models/standings.py`.
 
 Only standings that differ from everybody's are kept, and they do not expire. A mark
-tells that all of them are here: without it (Redis was wiped) a login asks SQL.
-Redis away: every method raises `RedisUnavailable`.
+tells that all of them are here, and all ends of sessions; it names the server it was
+written to. Without it (Redis was wiped, or is another, or the same one started again
+from a file that may be old) SQL is asked. Redis away: every method raises
+`RedisUnavailable`. Decision 0028 tells why.
 """
 
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from models.stores.keys import LOADING_LIFE_S
 from models.stores.scripts import load_script
@@ -19,18 +21,49 @@ if TYPE_CHECKING:
     from models.standings import UserStanding
     from models.stores.connection import SharedPipeline
     from models.stores.keys import Keys
+    from models.stores.lane import Greeting
 
+CHECK_STANDINGS = load_script("check_standings")
+BEGIN_LOADING = load_script("begin_loading")
 PUT_STANDINGS = load_script("put_standings")
 END_LOADING = load_script("end_loading")
 CLAIM_ALIAS = load_script("claim_alias")
 
 
-class StandingStore:
-    """The copies, and whether they are complete."""
+Wholeness = Literal["whole", "missing", "foreign"]
 
-    def __init__(self, redis: SharedPipeline, keys: Keys) -> None:
+
+class Gap(NamedTuple):
+    """From when on (epoch ms) Redis may lack changes of standings, and ends."""
+
+    standings: int
+    ends: int
+
+
+def check_of(keys: Keys) -> Greeting:
+    """Return what every connection asks first: whether this server wrote the mark.
+
+    A server that does not tell (the user may not use INFO) is never sure of anything.
+    """
+    names = keys.standings, keys.standings_seen
+    return (
+        ("EVAL", CHECK_STANDINGS.source, len(names), *names, ""),
+        ("DEL", keys.standings),
+    )
+
+
+class StandingStore:
+    """The copies, and whether they are complete.
+
+    ``look_back_ms`` is how late an end may have been told to Redis.
+    """
+
+    def __init__(
+        self, redis: SharedPipeline, keys: Keys, *, look_back_ms: int = 0
+    ) -> None:
         self._redis = redis
         self._keys = keys
+        self._look_back_ms = look_back_ms
 
     def put(self, user_id: str, standing: UserStanding) -> None:
         """Write the copy, unless a later change stands there already."""
@@ -61,22 +94,36 @@ class StandingStore:
         owner: bytes = self._redis.run(CLAIM_ALIAS, keys, [guest_id, alias_id])
         return owner.decode()
 
-    def is_complete(self) -> bool:
-        """Whether every special standing is here."""
-        return self._redis.execute("GET", self._keys.standings) is not None
+    def check(self, now: int | None = None) -> Wholeness:
+        """Tell whether every special standing and every end is here.
 
-    def load(self, put_all: Callable[[], None]) -> bool:
-        """Have ``put_all`` put every standing, then mark them complete.
-
-        False when Redis forgot some meanwhile, or another loader began: look again.
+        ``foreign`` when another server had said so, whose word counts no more. With
+        ``now`` (of the database) Redis notes that it had all at that time.
         """
-        mark = secrets.token_hex(8)
-        loading = self._keys.standings_loading
-        self._redis.execute("SET", loading, mark, "EX", LOADING_LIFE_S)
-        put_all()
-        return bool(
-            self._redis.run(END_LOADING, [loading, self._keys.standings], [mark])
+        names = [self._keys.standings, self._keys.standings_seen]
+        found: Wholeness = self._redis.run(CHECK_STANDINGS, names, [now or ""]).decode()
+        return found
+
+    def load(self, put_all: Callable[[Gap], None], *, now: int = 0) -> bool:
+        """Have ``put_all`` put what may be missing, then mark all complete.
+
+        ``now`` is the database's time before ``put_all`` reads. False when Redis forgot
+        some meanwhile, or another loader was done first: look again.
+        """
+        loading, seen_at = self._keys.standings_loading, self._keys.standings_seen
+        mark, seen = self._redis.run(
+            BEGIN_LOADING, [loading, seen_at], [secrets.token_hex(8), LOADING_LIFE_S]
         )
+        put_all(self._gap(seen, now))
+        names = [loading, self._keys.standings, seen_at]
+        return bool(self._redis.run(END_LOADING, names, [mark, now]))
+
+    def _gap(self, seen: bytes, now: int) -> Gap:
+        if not seen:
+            # Wiped: no copy of a session is here that SQL did not just vouch for.
+            return Gap(0, max(0, now - self._look_back_ms))
+        since = max(0, int(seen) - self._look_back_ms)
+        return Gap(since, since)
 
 
 def _row(standing: UserStanding) -> tuple[str | int, ...]:

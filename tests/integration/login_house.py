@@ -93,7 +93,7 @@ def open_house(settings: Settings) -> House:
     stores, database = open_stores(settings), open_database(settings)
     with suppress(RedisUnavailable):
         # As the relay does it.
-        stores.standings.load(lambda: None)
+        stores.standings.load(lambda _: None)
     gateway = open_gateway(settings, stores, transport=wechat)
     service = LoginService(settings, stores, database, gateway)
     return House(settings, service, stores, database, wechat)

@@ -134,7 +134,7 @@ def test_a_wipe_does_not_bring_a_replaced_session_back(
     enrich(house)
     # The newer login's process has no time to mark the older copy.
     house.stores.redis.execute("FLUSHALL")
-    house.stores.standings.load(lambda: None)
+    house.stores.standings.load(lambda _: None)
     newer = house.login(house.code("o-1"))
     enrich(house)
 

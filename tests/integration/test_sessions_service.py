@@ -339,6 +339,7 @@ def test_a_session_comes_back_to_redis_with_its_users_standing(
     else:
         house.refresh(house.tokens(grant))
 
+    house.settle()
     told = house.admit(grant)
     assert (told.session, told.action) == ("live", "slow")
 

@@ -29,11 +29,20 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from config.settings import Settings
+    from config.token_settings import TokenSettings
     from models.database import Database
     from models.stores.container import Stores
+    from models.stores.standings import Gap
 
 ALIAS = "u_alias"
 ASKED = Caller("10.0.0.9", user=USER, app=APP)
+
+
+@pytest.fixture
+def tokens(make_settings: Callable[..., Settings]) -> TokenSettings:
+    """Give how long tokens live."""
+    return make_settings().tokens
 
 
 @pytest.fixture
@@ -157,9 +166,10 @@ def test_an_action_holds_until_its_end(stores: Stores) -> None:
 
 def test_without_the_mark_a_login_must_ask(stores: Stores) -> None:
     unasked = new(standing_asked=False)
+    stores.redis.execute("FLUSHALL")
     assert stores.sessions.open(unasked) == Opened("ask")
 
-    assert stores.standings.load(lambda: None)
+    assert stores.standings.load(lambda _: None)
 
     assert stores.sessions.open(unasked).outcome == "opened"
 
@@ -174,20 +184,24 @@ def test_an_alias_names_its_user(stores: Stores) -> None:
 
 
 def test_a_wipe_while_loading_means_loading_again(stores: Stores) -> None:
-    def put_all() -> None:
+    def put_all(_: Gap) -> None:
         stores.redis.execute("FLUSHALL")
 
     assert not stores.standings.load(put_all)
-    assert not stores.standings.is_complete()
+    assert stores.standings.check() == "missing"
 
 
 def test_the_relay_fills_in_what_redis_forgot(
-    stores: Stores, database: Database, change: Callable[..., UserStanding]
+    stores: Stores,
+    database: Database,
+    tokens: TokenSettings,
+    change: Callable[..., UserStanding],
 ) -> None:
     change(ban)
     with database.unit_of_work() as work:
         add_alias(work.session, ALIAS, USER)
-    work_round = StandingRound(stores.standings, database)
+    stores.redis.execute("FLUSHALL")
+    work_round = StandingRound(stores, database, tokens)
 
     assert work_round.run()
     assert not work_round.run()

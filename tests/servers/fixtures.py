@@ -47,8 +47,9 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """Give the URL of an empty Redis."""
+    """Give the URL of an empty Redis that knows: nobody is special, nothing ended."""
     redis_server.flush()
+    redis_server.settle()
     return redis_server.url
 
 

@@ -50,7 +50,8 @@ class LoginDoorway:
                 self._new(code_key, entry, told, asked=asked)
             )
             if opened.outcome == "opened":
-                self._end_oldest(entry)
+                if not asked:
+                    self._end_oldest(entry)
                 return opened.record
             if opened.outcome == "banned":
                 raise Forbidden(reason="user_banned", user_id=entry.user_id)
@@ -67,7 +68,10 @@ class LoginDoorway:
         raise RedisUnavailable("standings come and go")
 
     def _end_oldest(self, entry: LoginEntry) -> None:
-        """Keep to the app's number of sessions at once; SQL follows by enrichment."""
+        """Keep to the app's number of sessions at once; SQL follows by enrichment.
+
+        Redis must know which have ended: they are not among those to keep.
+        """
         if entry.max_sessions:
             # The enrichment ends them in any case, and marks what was missed here.
             with suppress(RedisUnavailable):

@@ -13,7 +13,11 @@ import msgspec
 
 from config.clock import MS_PER_S, now_ms
 from config.logging import get_logger
-from config.metrics.accounts import REFRESH_PROOFS, SESSIONS_HEALED
+from config.metrics.accounts import (
+    REFRESH_PROOFS,
+    SESSIONS_HEALED,
+    SESSIONS_REVIVED,
+)
 from config.patience import unhurried
 from models import sessions as rows
 from models.errors import (
@@ -24,6 +28,7 @@ from models.errors import (
 )
 from models.login_entry import LoginEntry
 from models.rotation import Presented, Rotation, decide_rotation
+from models.session_ended import EndedSession
 from models.session_ends import Owner, tell_ended
 from models.standings import find_user_standing
 from models.users import ensure_user
@@ -49,6 +54,7 @@ class RefreshService:
 
     def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
         self._grace_ms = settings.tokens.grace_s * MS_PER_S
+        self._life_ms = settings.tokens.refresh_s * MS_PER_S
         self._store = stores.sessions
         self._standings = stores.standings
         self._database = database
@@ -80,9 +86,9 @@ class RefreshService:
             rotation = self._store.rotate(entry, grace_ms=self._grace_ms)
         except RedisUnavailable:
             return self._rotate_in_sql(entry, made_at, repairs=True)
-        if rotation.outcome in ("unknown", "behind"):
-            behind = rotation.outcome == "behind"
-            return self._rotate_in_sql(entry, made_at, repairs=behind)
+        if rotation.outcome in ("unknown", "behind", "unsure"):
+            repairs = rotation.outcome != "unknown"
+            return self._rotate_in_sql(entry, made_at, repairs=repairs)
         return rotation
 
     def _rotate_in_sql(
@@ -114,7 +120,16 @@ class RefreshService:
                 # The standing first: a session must never be there without it.
                 self._standings.put(entry.user_id, standing)
                 self._store.restore(present, trail)
+        elif rotation.outcome == "revoked" and repairs:
+            self._end_copy(entry)
         return rotation
+
+    def _end_copy(self, entry: LoginEntry) -> None:
+        """Mark the copy of a session that SQL knows to have ended, now or never."""
+        ended = EndedSession(entry.session_id, entry.user_id, "logout", entry.at)
+        with suppress(RedisUnavailable):
+            revived = self._store.mark_ended([ended], life_ms=self._life_ms)
+            SESSIONS_REVIVED.labels("refused").inc(revived)
 
     def _locked(self, work: UnitOfWork, entry: LoginEntry) -> rows.Session:
         row = rows.lock(work.session, entry.session_id)

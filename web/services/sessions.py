@@ -76,9 +76,7 @@ class SessionService:
         entry = vouched_entry(claims, claims.session_id, self._life_ms)
         row, standing = self._judged(claims)
         trail = ""
-        if row is None:
-            SESSIONS_HEALED.inc()
-        elif row.generation >= entry.generation:
+        if row is not None and row.generation >= entry.generation:
             # The token may be older than the last rotation: its generation must not
             # become current again, or a stolen refresh token would.
             entry, trail = _restored(entry, row), row.trail
@@ -86,7 +84,9 @@ class SessionService:
             # The standing first: a session must never be there without it.
             if standing != NOBODY_SPECIAL:
                 self._standings.put(claims.user_id, standing)
-            self._store.restore(entry, trail)
+            restored = self._store.restore(entry, trail)
+            if restored and row is None:
+                SESSIONS_HEALED.inc()
         return standing.action_at(now_ms())
 
     def recheck(self, claims: Claims) -> None:

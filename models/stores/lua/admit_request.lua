@@ -4,7 +4,8 @@
 -- KEYS  [1] session (hash)  [2] standing of the user (hash)
 --       [3] tally, [4] lines and [5] shares of the refused (refusals.lua)
 --       [6] figures of the user  [7] figures of the device
---       [8] the busy ones (sorted set)  [9..] buckets
+--       [8] the busy ones (sorted set)  [9] mark that standings and ends are complete
+--       [10..] buckets
 -- ARGV  [1] user whose session KEYS[1] must be, '' to ask for none
 --       [2] epoch of the token
 --       [3] rules of the refusals  [4] what they say of this request
@@ -17,7 +18,8 @@
 --       [16] app of the token  [17..] bursts and refills
 -- ANSWER {refused, retry_ms, burst, remaining, reset_ms, state, action}
 --   state   'live', 'banned', 'revoked' (also for another user's or app's, and for an
---           epoch that is over), 'unknown', '' when not asked
+--           epoch that is over), 'unknown', 'unsure' while ends may be missing here,
+--           '' when not asked
 --   action  what the rules allow this user: '' all, 'slow', 'verify' or 'block'
 --   the rest as in buckets
 local now, state, action = redis_now(), '', ''
@@ -25,7 +27,9 @@ if ARGV[1] ~= '' then
   local fields = redis.call('HMGET', KEYS[1], 'user', 'revoked', 'epoch', 'app')
   local standing = redis.call('HMGET', KEYS[2], 'epoch', 'banned', 'action', 'until')
   local epoch = tonumber(ARGV[2])
-  if standing[2] == '1' then state = 'banned'
+  if not fields[2] and redis.call('EXISTS', KEYS[9]) == 0 then
+    state = fields[1] and 'unsure' or 'unknown'
+  elseif standing[2] == '1' then state = 'banned'
   elseif not fields[1] then state = 'unknown'
   elseif fields[2] or fields[1] ~= ARGV[1] or fields[4] ~= ARGV[16]
     or tonumber(fields[3] or '0') ~= epoch
@@ -52,7 +56,7 @@ if state == 'live' and ARGV[7] ~= '0' then
     if keep then keep_busy(KEYS[8], 'device:' .. ARGV[13], most, seen) end
   end
 end
-local refused, retry, burst, remaining, reset = take(9, 17, {
+local refused, retry, burst, remaining, reset = take(10, 17, {
   now = now, shrunk = action == 'slow' and tonumber(ARGV[5]) or 0,
   share = tonumber(ARGV[6]), book = {
     tally = KEYS[3], lines = KEYS[4], shares = KEYS[5],

@@ -2,6 +2,7 @@
 -- Rotate a session's refresh token; each repeat within its own grace gets the same
 -- successor, also when that has been rotated since (models/rotation_trail.py).
 -- KEYS  [1] session  [2] login journal  [3] standing of the user
+--       [4] mark that standings and ends are complete
 -- ARGV  [1] presented generation  [2] grace in ms, 0 for none  [3] session life in ms
 --       [4] journal entry with '@generation@' and '@at@' to fill in
 --       [5] hash of what the presented token holds  [6] how many earlier rotations
@@ -11,13 +12,17 @@
 --   'reused' means after the grace: the session is revoked now
 --   'revoked' (also by an epoch that is over), 'banned', 'forged' for another hash,
 --   'blocked' while that is the user's action
---   'unknown' (no session here) and 'behind' (an older one): SQL must decide
+--   'unknown' (no session here), 'behind' (an older one) and 'unsure' (its end may be
+--   missing here): SQL must decide
 --   unproven is 1 when no hash was here to compare with; it is now
 -- Time is Redis' own.
 local fields = redis.call('HMGET', KEYS[1], 'generation', 'rotated', 'revoked', 'epoch',
   'refresh', 'trail')
 local standing = redis.call('HMGET', KEYS[3], 'epoch', 'banned', 'action', 'until')
 local now = redis_now()
+if not fields[3] and redis.call('EXISTS', KEYS[4]) == 0 then
+  return {fields[1] and 'unsure' or 'unknown', 0, 0, 0}
+end
 if standing[2] == '1' then return {'banned', 0, 0, 0} end
 if standing[3] == 'block' and (standing[4] == '' or now < tonumber(standing[4])) then
   return {'blocked', 0, 0, 0}
