@@ -53,11 +53,8 @@ class StandingRound:
 
     def run(self) -> bool:
         """Load if need be; False when there was nothing to do."""
-        found = self._store.check(self._time_to_note())
-        if found == "whole":
+        if self._store.is_whole(self._time_to_note()):
             return False
-        if found == "foreign":
-            STANDINGS.labels("foreign").inc()
         began = now_ms()
         with self._database.read() as session:
             now = database_now(session)

@@ -18,8 +18,8 @@ GUESTS: Final = Counter(
 )
 STANDINGS: Final = Counter(
     "kuaida_standings",
-    "Standings of users: asked of SQL by a login, loaded after Redis forgot, put; how "
-    "often Redis was found to be another server, or started anew (foreign).",
+    "Standings of users: asked of SQL by a login, loaded after Redis forgot or was "
+    "started anew, put.",
     ("how",),
 )
 SESSIONS_HEALED: Final = Counter(

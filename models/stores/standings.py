@@ -10,7 +10,7 @@ from a file that may be old) SQL is asked. Redis away: every method raises
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from models.stores.keys import LOADING_LIFE_S
 from models.stores.scripts import load_script
@@ -28,9 +28,6 @@ BEGIN_LOADING = load_script("begin_loading")
 PUT_STANDINGS = load_script("put_standings")
 END_LOADING = load_script("end_loading")
 CLAIM_ALIAS = load_script("claim_alias")
-
-
-Wholeness = Literal["whole", "missing", "foreign"]
 
 
 class Gap(NamedTuple):
@@ -94,15 +91,13 @@ class StandingStore:
         owner: bytes = self._redis.run(CLAIM_ALIAS, keys, [guest_id, alias_id])
         return owner.decode()
 
-    def check(self, now: int | None = None) -> Wholeness:
-        """Tell whether every special standing and every end is here.
+    def is_whole(self, now: int | None = None) -> bool:
+        """Whether every special standing and every end is here, told to this server.
 
-        ``foreign`` when another server had said so, whose word counts no more. With
-        ``now`` (of the database) Redis notes that it had all at that time.
+        With ``now`` (of the database) Redis notes that it had all at that time.
         """
         names = [self._keys.standings, self._keys.standings_seen]
-        found: Wholeness = self._redis.run(CHECK_STANDINGS, names, [now or ""]).decode()
-        return found
+        return bool(self._redis.run(CHECK_STANDINGS, names, [now or ""]))
 
     def load(self, put_all: Callable[[Gap], None], *, now: int = 0) -> bool:
         """Have ``put_all`` put what may be missing, then mark all complete.

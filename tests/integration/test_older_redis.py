@@ -243,7 +243,7 @@ def test_a_mark_counts_on_the_server_that_got_it(
     house: House, old_redis: OldRedis, files: str
 ) -> None:
     old_redis.keep()
-    assert house.stores.standings.check() == "whole"
+    assert house.stores.standings.is_whole()
 
     if files == "older":
         old_redis.set_back(house.stores)
@@ -251,9 +251,9 @@ def test_a_mark_counts_on_the_server_that_got_it(
         old_redis.restart(house.stores)
 
     # The connection itself has asked before anybody else could.
-    assert house.stores.standings.check() == "missing"
+    assert not house.stores.standings.is_whole()
     assert the_round(house).run()
-    assert house.stores.standings.check() == "whole"
+    assert house.stores.standings.is_whole()
 
 
 def test_a_failover_that_no_connection_noticed_is_found_by_the_round(
@@ -262,7 +262,7 @@ def test_a_failover_that_no_connection_noticed_is_found_by_the_round(
     house.stores.redis.execute("SET", house.stores.keys.standings, "f" * 40)
 
     assert the_round(house).run()
-    assert house.stores.standings.check() == "whole"
+    assert house.stores.standings.is_whole()
 
 
 def test_a_loader_of_before_does_not_vouch_for_an_older_copy(
@@ -273,7 +273,7 @@ def test_a_loader_of_before_does_not_vouch_for_an_older_copy(
         old_redis.set_back(house.stores)
 
     assert not house.stores.standings.load(put_all)
-    assert house.stores.standings.check() == "missing"
+    assert not house.stores.standings.is_whole()
 
 
 def test_loaders_at_once_do_not_hinder_each_other(house: House) -> None:
@@ -287,7 +287,7 @@ def test_loaders_at_once_do_not_hinder_each_other(house: House) -> None:
     told.append(standings.load(put_all))
 
     assert told == [True, False]
-    assert standings.check() == "whole"
+    assert standings.is_whole()
 
 
 # How old a copy is
@@ -298,14 +298,14 @@ def test_a_copy_tells_since_when_it_may_lack_something(stores: Stores) -> None:
     gaps: list[Gap] = []
 
     assert store.load(gaps.append, now=1000)
-    assert store.check(2000) == "whole"
+    assert store.is_whole(2000)
     stores.redis.execute("SET", stores.keys.standings, "another")
-    assert store.check(3000) == "foreign"
-    assert store.check(4000) == "missing"
+    assert not store.is_whole(3000)
+    assert not store.is_whole(4000)
     assert store.load(gaps.append, now=5000)
     stores.redis.execute("DEL", stores.keys.standings_seen)
     stores.redis.execute("SET", stores.keys.standings, "complete")
-    assert store.check() == "foreign"
+    assert not store.is_whole()
     assert store.load(gaps.append, now=6000)
 
     # Wiped; of 2000; of an earlier release, which told no age.
