@@ -170,13 +170,13 @@ class Lane:
     def _greet(self, connection: Connection) -> None:
         if self._greeting is None:
             return
-        for command in self._greeting:
-            connection.send_packed_command([_pack(command)])
-            reply = _read(connection)
-            if not isinstance(reply, ResponseError):
-                return
-            REDIS_GREETINGS_REFUSED.inc()
-        raise reply
+        question, otherwise = self._greeting
+        if not isinstance(_say(connection, question), ResponseError):
+            return
+        done = _say(connection, otherwise)
+        if isinstance(done, ResponseError):
+            raise done
+        REDIS_GREETINGS_REFUSED.inc()
 
     def _unless_closed(self, connection: Connection) -> Connection | None:
         # Readable while nothing is due means the server has hung up.
@@ -199,6 +199,11 @@ def _closed_latch() -> threading.Lock:
     latch = threading.Lock()
     latch.acquire()
     return latch
+
+
+def _say(connection: Connection, command: tuple[Argument, ...]) -> Reply:
+    connection.send_packed_command([_pack(command)])
+    return _read(connection)
 
 
 def _read(connection: Connection) -> Reply:

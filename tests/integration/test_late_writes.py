@@ -79,6 +79,7 @@ def test_an_outage_holds_a_bounded_number_of_them() -> None:
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path / "own")
     server.start()
+    server.settle()
     yield server
     server.stop()
 

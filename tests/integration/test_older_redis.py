@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from models.database import open_database
 from models.errors import DatabaseUnavailable, KuaidaError
-from models.sessions import find_standing
+from models.sessions import find_session_state
 from models.standings import ban, set_action
 from models.stores.connection import SharedPipeline
 from models.stores.container import open_stores
@@ -182,7 +182,7 @@ def test_what_ended_stays_ended_when_an_older_copy_is_put_back(
 def generation(house: House, grant: Grant) -> int | None:
     """Return which refresh token SQL takes for the current one."""
     with house.database.read() as session:
-        row = find_standing(session, grant.session_id)
+        row = find_session_state(session, grant.session_id)
     return row and row.generation
 
 
