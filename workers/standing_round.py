@@ -3,7 +3,7 @@
 Redis was wiped, or started again from a file that lacks its last words, or a replica
 took over: until all standings and ends of sessions are there, logins and requests ask
 SQL (`web/services/login_doorway.py`, `web/services/sessions.py`). Changes come by
-`tasks/standings.py`. Decision 0028 tells why.
+`tasks/standings.py`. Decision 0029 tells why.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Only standings that differ from everybody's are kept, and they do not expire. A 
 tells that all of them are here, and all ends of sessions; it names the server it was
 written to. Without it (Redis was wiped, or is another, or the same one started again
 from a file that may be old) SQL is asked. Redis away: every method raises
-`RedisUnavailable`. Decision 0028 tells why.
+`RedisUnavailable`. Decision 0029 tells why.
 """
 
 from __future__ import annotations

@@ -82,9 +82,9 @@ def test_each_lease_has_a_higher_fence_than_all_before(stores: Stores) -> None:
 
 
 def test_the_lease_of_a_dead_refresher_ends(stores: Stores) -> None:
-    first = stores.access_tokens.lease(APP, 0.03)
+    first = stores.access_tokens.lease(APP, 0.3)
     assert stores.access_tokens.lease(APP, 5) is None
-    sleep(0.05)
+    sleep(0.35)
 
     second = stores.access_tokens.lease(APP, 5)
 
