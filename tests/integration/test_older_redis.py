@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from models.database import open_database
 from models.errors import DatabaseUnavailable, KuaidaError
-from models.sessions import find_session_state
+from models.sessions import Session
 from models.standings import ban, set_action
 from models.stores.connection import SharedPipeline
 from models.stores.container import open_stores
@@ -179,11 +179,10 @@ def test_what_ended_stays_ended_when_an_older_copy_is_put_back(
     assert {generation(house, grant) for grant in ended.values()} == {1}
 
 
-def generation(house: House, grant: Grant) -> int | None:
+def generation(house: House, grant: Grant) -> int:
     """Return which refresh token SQL takes for the current one."""
     with house.database.read() as session:
-        row = find_session_state(session, grant.session_id)
-    return row and row.generation
+        return session.get_one(Session, grant.session_id).generation
 
 
 def refreshed(house: House, grant: Grant) -> str:
