@@ -283,4 +283,7 @@ _INTRODUCTION: Final = """\
 Every answer is the envelope `{code, msg, data, request_id, server_time}`. Success is
 HTTP 200 with code 0. Errors carry the truthful HTTP status, a stable `reason`, and an
 `action`: what the client does now. Clients must ignore answer fields they do not know.
+
+Whole numbers in a body may be written `22`, `22.0` or `2.2e1`: JSON knows no
+difference. In a query they are digits.
 """

@@ -1,5 +1,6 @@
 """Strict JSON: what `msgspec` accepts minus duplicate keys and deep nesting.
 
+JSON has one kind of number: ``22.0`` is ``22`` here, as JSON Schema counts integers.
 msgspec itself refuses NaN, Infinity, lone surrogates, bad UTF-8, raw control
 characters and trailing bytes (`tests/unit/web/test_strict_json.py` holds it to that).
 """
@@ -7,6 +8,7 @@ characters and trailing bytes (`tests/unit/web/test_strict_json.py` holds it to 
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +16,19 @@ import msgspec
 from models.errors import InvalidInput
 
 _STRINGS: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
-_decode: Final = msgspec.json.Decoder().decode
+# Beyond this a float no longer names one whole number.
+_EXACT: Final = 2**53
+
+
+def _number(text: str) -> float:
+    """Return a number that was written with a point or an exponent."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError("out of range")
+    return int(value) if value.is_integer() and abs(value) <= _EXACT else value
+
+
+_decode: Final = msgspec.json.Decoder(float_hook=_number).decode
 
 
 def parse_object(body: bytes, max_depth: int) -> dict[str, Any]:

@@ -113,7 +113,16 @@ def test_cancel_takes_a_wait_in_both_places(
         assert answer.get_json()["data"]["operation"]["state"] == "cancelled"
 
 
-@pytest.mark.parametrize("wait_ms", [-1, 5001, "x"])
+def test_a_whole_number_in_a_body_may_have_a_point(
+    client: FlaskClient, signed_in: dict[str, str]
+) -> None:
+    for text, status in (("22.0", 200), ("5e3", 200), ("22.5", 400), ("6e3", 400)):
+        body = '{"wait_ms": ' + text + "}"
+        told = client.post(CANCEL, data=body, content_type=JSON, headers=signed_in)
+        assert told.status_code == status, text
+
+
+@pytest.mark.parametrize("wait_ms", [-1, 5001, "x", 22.5])
 def test_cancel_refuses_an_odd_wait_in_both_places(
     client: FlaskClient, signed_in: dict[str, str], wait_ms: object
 ) -> None:

@@ -66,6 +66,15 @@ def test_accepts_what_is_json(body: bytes) -> None:
     assert parse_object(body, DEPTH) == json.decode(body)
 
 
+def test_a_whole_number_is_one_however_it_is_written() -> None:
+    body = b'{"a":[22,22.0,2.2e1,-0.0,22.5,1e300]}'
+
+    told = parse_object(body, DEPTH)["a"]
+
+    assert told == [22, 22, 22, 0, 22.5, 1e300]
+    assert [type(number) for number in told] == [int] * 4 + [float] * 2
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
