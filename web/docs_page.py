@@ -10,6 +10,7 @@ from flask_swagger_ui import get_swaggerui_blueprint
 
 from web.answers import JSON
 from web.openapi import build_document
+from web.ops_pages import PAGES
 from web.visit import visit_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _POLICY: Final = (
 def add_docs(app: Flask, routes: Sequence[Route]) -> None:
     """Add the document of ``routes`` and its page to ``app``."""
     content = msgspec.json.encode(
-        build_document(routes, title=TITLE, version=API_VERSION)
+        build_document(routes, title=TITLE, version=API_VERSION, pages=PAGES)
     )
     page = get_swaggerui_blueprint("/docs", DOCUMENT_PATH, config=_PAGE_OPTIONS)
     page.after_request(_same_origin)

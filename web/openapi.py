@@ -7,26 +7,42 @@ route follow from its token, its limit, its body and the reasons it names.
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from web.answers import JSON, NDJSON, Failure
-from web.errors import PROBLEMS
+from web.errors import PROBLEMS, is_final
 from web.idempotency import HEADER, REPLAYED
 from web.lean_flask import PathName
 from web.routes import Auth, Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from web.routes import Route, Spec
 
 REF: Final = "#/components/schemas/{name}"
+LOG_IN: Final = 401
+# Two listeners, one document; the internal one serves it and so is where it is.
+PUBLIC: Final = [
+    {
+        "url": "{address}",
+        "description": "The public listener",
+        "variables": {"address": {"default": "http://localhost:8000"}},
+    }
+]
+INTERNAL: Final = [{"url": "/", "description": "The internal listener"}]
 Json = dict[str, Any]
 _PATH_VARIABLE: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 _LIMIT_HEADERS: Final = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
-_ALWAYS: Final = ("validation_failed", "internal", "unavailable")
+_ALWAYS: Final = (
+    "validation_failed",
+    "method_not_allowed",
+    "internal",
+    "unavailable",
+)
 _BODY_REASONS: Final = (
     "invalid_json",
     "unknown_field",
@@ -72,8 +88,17 @@ _REPEATED: Final = (
 _NOT_KEPT: Final = "Must be a key; no answer is kept under it. "
 
 
-def build_document(routes: Sequence[Route], *, title: str, version: str) -> Json:
-    """Return the document of ``routes`` as plain data."""
+def build_document(
+    routes: Sequence[Route],
+    *,
+    title: str,
+    version: str,
+    pages: Mapping[str, Json] = MappingProxyType({}),
+) -> Json:
+    """Return the document of ``routes`` as plain data.
+
+    ``pages`` are paths served past the declarations; see `web/ops_pages.py`.
+    """
     shapes = [shape for route in routes for shape in _shapes(route)]
     _, schemas = msgspec.json.schema_components(
         [*dict.fromkeys(shapes), Failure], ref_template=REF
@@ -81,11 +106,15 @@ def build_document(routes: Sequence[Route], *, title: str, version: str) -> Json
     paths: dict[str, Json] = {}
     for route in routes:
         path = _PATH_VARIABLE.sub(r"{\1}", route.path)
-        paths.setdefault(path, {})[route.method.lower()] = _operation(route)
+        item = paths.setdefault(path, {})
+        item[route.method.lower()] = _operation(route)
+        if route.spec.auth is Auth.ADMIN:
+            item["servers"] = INTERNAL
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": _INTRODUCTION},
-        "paths": paths,
+        "servers": PUBLIC,
+        "paths": {**paths, **pages},
         "components": {
             "schemas": schemas,
             "securitySchemes": _SCHEMES,
@@ -210,7 +239,7 @@ def _success(route: Route) -> Json:
     if route.spec.file:
         return {
             "description": "The file, without the envelope",
-            "headers": _headers(
+            "headers": headers_of(
                 "X-Request-Id", "Content-Disposition", *_limit_headers(route)
             ),
             "content": {route.spec.file: {"schema": data}},
@@ -228,7 +257,7 @@ def _success(route: Route) -> Json:
     }
     return {
         "description": "Done",
-        "headers": _headers(
+        "headers": headers_of(
             "X-Request-Id", *_limit_headers(route), *_replay_headers(route)
         ),
         "content": {JSON: {"schema": schema}, **_lines(route)},
@@ -246,23 +275,36 @@ def _failures(route: Route) -> dict[str, Json]:
     by_status: dict[str, list[str]] = {}
     for reason in reasons_of(route):
         by_status.setdefault(str(PROBLEMS[reason].status), []).append(reason)
-    return {status: _failure(reasons) for status, reasons in by_status.items()}
+    return {
+        status: _failure(reasons, _failure_headers(route, reasons))
+        for status, reasons in by_status.items()
+    }
 
 
-def _failure(reasons: list[str]) -> Json:
+def _failure(reasons: list[str], headers: Iterable[str]) -> Json:
     told = {"type": "object", "properties": {"reason": {"enum": reasons}}}
     schema = {"allOf": [{"$ref": REF.format(name="Failure")}, told]}
-    waits = any(PROBLEMS[reason].action == "wait" for reason in reasons)
-    names = ["X-Request-Id"]
-    if waits:
-        names.append("Retry-After")
-    if "rate_limited" in reasons:
-        names += _LIMIT_HEADERS
     return {
         "description": ", ".join(reasons),
-        "headers": _headers(*names),
+        "headers": headers_of(*headers),
         "content": {JSON: {"schema": schema}},
     }
+
+
+def _failure_headers(route: Route, reasons: list[str]) -> Iterator[str]:
+    """Yield what these refusals may carry; limits are told by all that were counted."""
+    yield "X-Request-Id"
+    if any(PROBLEMS[reason].action == "wait" for reason in reasons):
+        yield "Retry-After"
+    if any(PROBLEMS[reason].code == LOG_IN for reason in reasons):
+        yield "WWW-Authenticate"
+    if "method_not_allowed" in reasons:
+        # Refused before anything is counted.
+        yield "Allow"
+        return
+    yield from _limit_headers(route)
+    if any(is_final(reason) for reason in reasons):
+        yield from _replay_headers(route)
 
 
 def _limit_headers(route: Route) -> tuple[str, ...]:
@@ -275,7 +317,8 @@ def _replay_headers(route: Route) -> tuple[str, ...]:
     return (REPLAYED,) if route.spec.idempotent else ()
 
 
-def _headers(*names: str) -> Json:
+def headers_of(*names: str) -> Json:
+    """Return the headers that an answer may have, described."""
     return {name: {"schema": {"type": "string"}} for name in names}
 
 

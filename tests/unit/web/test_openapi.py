@@ -8,14 +8,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from models.quota import Quota
+from models.stores.admission import Admission
 from web.app import PUBLIC_ROUTES
 from web.errors import FIELD_TEXTS_ZH, PROBLEMS
 from web.openapi import build_document, reasons_of
-from web.ops_app import ADMIN_ROUTES
+from web.ops_app import ADMIN_ROUTES, create_ops_app
 from web.routes import Auth
 
 if TYPE_CHECKING:
     from flask import Flask
+    from flask.testing import FlaskClient
+
+    from config.settings import Settings
+    from tests.unit.web.seams import House
 
 DOCUMENT = build_document(PUBLIC_ROUTES, title="Kuaida", version="1")
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -26,6 +32,7 @@ def operations() -> dict[str, dict[str, Any]]:
         f"{method.upper()} {path}": operation
         for path, methods in DOCUMENT["paths"].items()
         for method, operation in methods.items()
+        if method != "servers"
     }
 
 
@@ -76,6 +83,7 @@ def test_error_answers_name_their_reasons() -> None:
     assert "Retry-After" in login["429"]["headers"]
     assert "token_missing" not in login["401"]["description"]
     assert "415" in login
+    assert "Allow" in login["405"]["headers"]
     hello = operations()["GET /api/hello"]["responses"]
     assert "429" not in hello
     assert "415" not in hello
@@ -87,6 +95,41 @@ def test_every_write_tells_what_its_key_is_for() -> None:
         assert len(keys) == (not name.startswith("GET")), name
         if "/auth/" in name and "logout" not in name:
             assert "no answer is kept" in keys[0]["description"]
+
+
+def test_all_that_was_counted_may_tell_the_limits(
+    client: FlaskClient, house: House, signed_in: dict[str, str]
+) -> None:
+    me = operations()["PATCH /api/v1/me"]["responses"]
+    house.admission.admission = Admission("revoked", quota=Quota(5, 4, 1))
+    revoked = client.patch("/api/v1/me", json={}, headers=signed_in)
+    house.admission.admission = Admission("live", quota=Quota(5, 4, 1))
+    unknown = client.patch("/api/v1/me", json={"a": 1}, headers=signed_in)
+    refused = client.post("/api/v1/me", json={}, headers=signed_in)
+
+    told = {str(answer.status_code): answer for answer in (revoked, unknown, refused)}
+    assert set(told) == {"401", "400", "405"}
+    for status, answer in told.items():
+        for name in ("RateLimit-Limit", "Allow", "WWW-Authenticate"):
+            assert (name in answer.headers) == (name in me[status]["headers"]), name
+
+
+def test_what_is_served_past_the_declarations_is_described(settings: Settings) -> None:
+    app = create_ops_app(settings)
+    document = app.test_client().get("/openapi.json").get_json()
+    served = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and "path:" not in rule.rule
+    }
+
+    OpenAPIV31SpecValidator(document).validate()
+    described = {re.sub(r"{(\w+)}", r"<\1>", path) for path in document["paths"]}
+    assert served <= described
+    for path in ("/readyz", "/metrics", "/docs", "/openapi.json", "/admin/v1/queues"):
+        assert "internal" in document["paths"][path]["servers"][0]["description"]
+        assert "405" in document["paths"][path]["get"]["responses"]
+    assert "servers" not in document["paths"]["/api/v1/me"]
 
 
 def test_a_file_is_described_without_the_envelope() -> None:
