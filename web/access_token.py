@@ -36,7 +36,10 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class AccessPayload(msgspec.Struct):
-    """The claims an access token must have, each with its type; all required."""
+    """The claims an access token must have, each with its type.
+
+    All required but ``app``, which saves looking for the session's.
+    """
 
     iss: str
     aud: str
@@ -48,7 +51,7 @@ class AccessPayload(msgspec.Struct):
     type: Literal["access"]
     sid: Id
     ep: Count
-    app: AppId
+    app: AppId | msgspec.UnsetType = msgspec.UNSET
 
 
 def read_token(token: str) -> tuple[Header, AccessPayload]:

@@ -48,6 +48,8 @@ class TokenCheck:
         self._keyring = Keyring(settings)
         self._keys = self._keyring.keys()
         self._longest_s = settings.tokens.access_s
+        apps = settings.wechat.apps
+        self._only_app = apps[0].app_id if len(apps) == 1 else ""
         self._seen: OrderedDict[str, Claims] = OrderedDict()
         app.config.update(
             JWT_ALGORITHM=ALGORITHM,
@@ -75,7 +77,11 @@ class TokenCheck:
         return self.read(found.group(1))
 
     def read(self, token: str) -> Claims:
-        """Return the claims of a token; raises as `claims` does."""
+        """Return the claims of a token; raises as `claims` does.
+
+        ``app_id`` is empty where the token names none and there are several apps: the
+        session has to be asked (`SessionService.placed`).
+        """
         if not _TOKEN.match(token) or len(token) > MAX_TOKEN_LENGTH:
             raise Unauthenticated("malformed token")
         self._forget_old_keys()
@@ -105,7 +111,7 @@ class TokenCheck:
         claims = Claims(
             user_id=payload.sub,
             session_id=payload.sid,
-            app_id=payload.app,
+            app_id=self._only_app if payload.app is msgspec.UNSET else payload.app,
             token_id=payload.jti,
             expires_at=payload.exp,
             issued_at=payload.iat,

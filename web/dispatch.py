@@ -87,7 +87,7 @@ class Dispatcher:
             key = read_key(environ) if route.writes else None
             arguments, body = self._arguments(route, environ)
             call = Call(
-                visit, _caller(visit), self._services, self._tokens.read, identity
+                visit, _caller(visit), self._services, self._read_token, identity
             )
             if spec.line is not None:
                 call.line = environ.get(LINE_KEY, QUIET_LINE)
@@ -114,10 +114,19 @@ class Dispatcher:
         return serve
 
     def _identify(self, environ: dict[str, Any], visit: Visit) -> Claims:
-        claims = self._tokens.claims(environ.get("HTTP_AUTHORIZATION"))
+        claims = self._placed(self._tokens.claims(environ.get("HTTP_AUTHORIZATION")))
         visit.user_id, visit.app_id = claims.user_id, claims.app_id
         g.claims = claims
         return claims
+
+    def _read_token(self, token: str) -> Claims:
+        return self._placed(self._tokens.read(token))
+
+    def _placed(self, claims: Claims) -> Claims:
+        """Return ``claims`` with their app; tokens of ours name it themselves."""
+        if claims.app_id:
+            return claims
+        return self._services().sessions.placed(claims)
 
     def _arguments(
         self, route: Route, environ: dict[str, Any]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.identity.forge import Forge
 
-CLAIMS = ("iss", "aud", "sub", "jti", "iat", "nbf", "exp", "type", "sid", "ep", "app")
+CLAIMS = ("iss", "aud", "sub", "jti", "iat", "nbf", "exp", "type", "sid", "ep")
 FAR = 4_000_000_000
 
 

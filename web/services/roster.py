@@ -99,6 +99,12 @@ class Sessions(Protocol):
         Raises `Unauthenticated` or `Forbidden` otherwise.
         """
 
+    def placed(self, claims: Claims) -> Claims:
+        """Return claims that name no app with the app of their session.
+
+        Raises `Unauthenticated` for a session nobody knows.
+        """
+
     def recheck(self, claims: Claims) -> None:
         """Raise the same where SQL knows that a session in Redis has ended."""
 

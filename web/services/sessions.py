@@ -7,6 +7,7 @@ Redis remembers fast; the SQL row is the truth that survives a wipe. Refreshing 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -57,6 +58,7 @@ class SessionService:
         self._life_ms = settings.tokens.refresh_s * MS_PER_S
         self._database = database
         self._store = stores.sessions
+        self._copies = stores.session_list
         self._standings = stores.standings
         self._late = stores.late
         self._end = SessionEnd(settings, stores, database)
@@ -88,6 +90,27 @@ class SessionService:
             if restored and row is None:
                 SESSIONS_HEALED.inc()
         return standing.action_at(now_ms())
+
+    def placed(self, claims: Claims) -> Claims:
+        """Return ``claims``, which name no app, with the app of their session.
+
+        Redis says, or SQL where it is away or has none; whether the session lives and
+        is the user's is admission's to say. Raises `Unauthenticated` for a session
+        that neither knows, `RedisUnavailable` where only Redis might know it, and
+        `DatabaseUnavailable`.
+        """
+        away = None
+        try:
+            copy = self._copies.find(claims.session_id)
+        except RedisUnavailable as error:
+            copy, away = None, error
+        if copy is not None and copy.app_id:
+            return replace(claims, app_id=copy.app_id)
+        with self._database.read() as session:
+            row = rows.find_session_facts(session, claims.session_id)
+        if row is None:
+            raise away or Unauthenticated(reason="session_revoked")
+        return replace(claims, app_id=row.app_id)
 
     def recheck(self, claims: Claims) -> None:
         """Refuse a session that lives in Redis but ended in SQL while Redis was away.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -137,6 +137,10 @@ class MemorySessions:
         self._maybe_fail()
         self.confirmed.append(claims)
         return self.action
+
+    def placed(self, claims: Claims) -> Claims:
+        self._maybe_fail()
+        return replace(claims, app_id=GRANT.app_id)
 
     def recheck(self, claims: Claims) -> None:
         self._maybe_fail()

@@ -5,6 +5,7 @@ What it refuses stands in `tests/identity/twists.py`.
 
 from __future__ import annotations
 
+import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from config.clock import now_ms, sleep
 from config.jwt_keys import rotate
 from config.secrets import secrets_directory
 from models.errors import Unauthenticated
-from tests.unit.web.seams import grant_at
+from tests.unit.web.seams import GRANT, grant_at
+from web.app import create_app
 from web.auth import REMEMBERED_TOKENS, TokenCheck
 from web.services.keyring import kid_of
 from web.services.tokens import TokenSigner
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from config.settings import Settings
+    from tests.unit.web.seams import House
 
 ME = "/api/v1/me"
 
@@ -63,6 +66,39 @@ def test_lets_our_own_token_in(
     client: FlaskClient, settings: Settings, scheme: str
 ) -> None:
     assert answer(client, f"{scheme} {forge(settings, claims())}")[0] == 200
+
+
+def test_the_ten_claims_of_the_contract_are_enough(
+    client: FlaskClient, settings: Settings, house: House
+) -> None:
+    ten = claims()
+    app_id = ten.pop("app")
+    assert len(ten) == 10
+
+    assert answer(client, f"Bearer {forge(settings, ten)}")[0] == 200
+    ((_, caller, session_id),) = house.admission.asked
+    assert (caller.app, session_id) == (app_id, "se_one")
+
+    for name in ten:
+        nine = {key: value for key, value in ten.items() if key != name}
+        assert answer(client, f"Bearer {forge(settings, nine)}")[0] == 401, name
+
+
+def test_among_several_apps_the_session_says_which(
+    make_settings: Callable[..., Settings], house: House
+) -> None:
+    apps = [{"app_id": f"wxdemo000000000{n}", "secret": str(n) * 32} for n in (8, 9)]
+    settings = make_settings(WECHAT_APPS=json.dumps(apps))
+    client = create_app(settings, services=house.services).test_client()
+    ten = claims()
+    del ten["app"]
+    token = forge(settings, ten)
+
+    assert answer(client, f"Bearer {token}")[0] == 200
+    assert house.admission.asked[-1][1].app == GRANT.app_id
+    house.sessions.error = Unauthenticated(reason="session_revoked")
+    assert answer(client, f"Bearer {token}")[0] == 401
+    assert answer(client, f"Bearer {forge(settings, claims())}")[0] == 200
 
 
 def test_an_expired_token_says_refresh(client: FlaskClient, settings: Settings) -> None:
