@@ -57,9 +57,9 @@ timeout = _http.worker_timeout_s
 graceful_timeout = _http.graceful_timeout_s
 keepalive = _http.keepalive_s
 # A process that retires accepts nobody until its last connection is gone; so a single
-# one stays, and the jitter is wide, for they count alike and must not leave together.
+# one stays, and the others take turns (`web/server/turns.py`).
 max_requests = _http.max_requests if workers > 1 else 0
-max_requests_jitter = max_requests // 2
+max_requests_jitter = max_requests // 10
 limit_request_line = 4094
 limit_request_fields = 50
 # Ours need 470 bytes (an access token). But one whose key id alone is 10 kB, 13 kB in

@@ -78,10 +78,10 @@ class HttpSettings(SettingGroup):
         500_000,
         alias="WEB_MAX_REQUESTS",
         ge=0,
-        description="Requests after which a web process is replaced, and up to half as "
-        "many more (a guard against leaks: 200 bytes a request would be 100 MB); 0 is "
-        "never, and so it is with WEB_PROCESSES=1. Each takes some seconds of one "
-        "process: a few thousand requests would be a few seconds under load.",
+        description="Requests after which a web process is replaced, one at a time (a "
+        "guard against leaks: 200 bytes a request would be 100 MB); 0 is never, and so "
+        "it is with WEB_PROCESSES=1. Each costs some seconds of one process: a few "
+        "thousand requests would be a few seconds under load.",
     )
     body_limit: int = Field(
         65_536, alias="BODY_LIMIT", ge=1024, description="Bytes of a request body."

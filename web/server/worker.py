@@ -7,19 +7,24 @@ Every wait is bounded: for a request, for the rest of its head, for a slow reade
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gunicorn.workers.ggevent import GeventWorker
 
 from web.server.connection import Connection
+from web.server.turns import Turns
 
 if TYPE_CHECKING:
     from socket import socket
+
+# Made in gunicorn's main process, before it forks the workers that share it.
+_TURNS: Final = Turns()
 
 
 class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
     """Serves connections with `web/server`; everything else is gunicorn's."""
 
+    alive: bool
     _retires = False
 
     @property
@@ -47,11 +52,15 @@ class LeanWorker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
             client.close()
 
     def count_request(self) -> None:
-        """Count towards ``max_requests``; the worker retires when it is reached."""
+        """Count towards ``max_requests``; then the worker retires in its turn."""
         self.nr += 1
-        if self.nr == self.max_requests:
+        if self.nr >= self.max_requests and self.alive and self._may_retire():
             self.log.info("worker leaves after its last request")
             self._retires, self.alive = True, False
+
+    def _may_retire(self) -> bool:
+        # The one before has left by then, and its successor had as long to start.
+        return _TURNS.take(2 * self.cfg.graceful_timeout)
 
 
 def _base_environ(listener: socket, addr: object) -> dict[str, Any]:
