@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from models.stores.container import open_stores
 from models.stores.standings import Gap, StandingStore
 from tests.integration.session_house import CALLER, House, claims, open_pair
 from tests.servers.fixtures import require
-from tests.servers.redis_server import RedisServer, find_redis
+from tests.servers.old_redis import OldRedis
+from tests.servers.redis_server import find_redis
 from web.services.sessions import SessionService
 from workers.standing_round import StandingRound
 
@@ -35,30 +35,10 @@ LANES = 2
 REVIVED = "kuaida_sessions_revived_total"
 
 
-class OldRedis(RedisServer):
-    """A Redis that writes every command down, and can be set back in time."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, appendonly="yes", appendfsync="always")
-        self.copy = folder.parent / "older"
-
-    def keep(self) -> None:
-        """Copy its files as they are now."""
-        shutil.copytree(self.folder, self.copy)
-
-    def set_back(self, stores: Stores) -> None:
-        """Kill it, and start it from the files that were kept."""
-        self.process.kill()
-        shutil.rmtree(self.folder)
-        shutil.copytree(self.copy, self.folder)
-        self.start()
-        meet_again(stores)
-
-    def restart(self, stores: Stores) -> None:
-        """Kill it, and start it from its own files."""
-        self.process.kill()
-        self.start()
-        meet_again(stores)
+def set_back(old_redis: OldRedis, house: House) -> None:
+    """Set Redis back in time while the house is connected."""
+    old_redis.set_back()
+    meet_again(house.stores)
 
 
 def meet_again(stores: Stores) -> None:
@@ -152,7 +132,7 @@ def test_what_ended_stays_ended_when_an_older_copy_is_put_back(
         ENDS[name](house, grant)
     stand(partial(set_action, action="block"), house, blocked)
     before = metric(REVIVED, found="marked")
-    old_redis.set_back(house.stores)
+    set_back(old_redis, house)
 
     # At once, while the relay has done nothing yet.
     assert house.admit(ended["logout"]).session == "unsure"
@@ -198,7 +178,7 @@ def test_the_round_finds_ends_that_nobody_asked_about(
     for grant in grants[:2]:
         logout(house, grant, "this")
     before = metric(REVIVED, found="marked")
-    old_redis.set_back(house.stores)
+    set_back(old_redis, house)
 
     assert the_round(house).run()
     assert not the_round(house).run()
@@ -216,7 +196,7 @@ def test_an_old_copy_is_not_believed_while_sql_is_away(
     grant = house.login("u_1")
     old_redis.keep()
     logout(house, grant, "this")
-    old_redis.set_back(house.stores)
+    set_back(old_redis, house)
     settings = make_settings(
         REDIS_URL=old_redis.url,
         DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'such.db'}",
@@ -245,9 +225,10 @@ def test_a_mark_counts_on_the_server_that_got_it(
     assert house.stores.standings.is_whole()
 
     if files == "older":
-        old_redis.set_back(house.stores)
+        set_back(old_redis, house)
     else:
-        old_redis.restart(house.stores)
+        old_redis.restart()
+        meet_again(house.stores)
 
     # The connection itself has asked before anybody else could.
     assert not house.stores.standings.is_whole()
@@ -269,7 +250,7 @@ def test_a_loader_of_before_does_not_vouch_for_an_older_copy(
 ) -> None:
     def put_all(_: Gap) -> None:
         old_redis.keep()
-        old_redis.set_back(house.stores)
+        set_back(old_redis, house)
 
     assert not house.stores.standings.load(put_all)
     assert not house.stores.standings.is_whole()

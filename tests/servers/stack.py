@@ -98,6 +98,8 @@ class Stack:
     def prepare(self) -> None:
         """Start Redis, make secrets and tables."""
         self.redis.start()
+        # As the relay does it, of which not every stack has one.
+        self.redis.settle()
         ensure_secrets(self.var)
         migrate(self.database_url)
 
