@@ -7,9 +7,11 @@ the process is.
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -18,17 +20,22 @@ from config.clock import monotonic, sleep
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+# Below those the kernel gives to outgoing connections: while a server is down nobody
+# else gets its port, nor does a client that calls it reach itself.
+PORTS = range(15_000, 32_000)
+
 
 class ServerError(RuntimeError):
     """A server of the tests did not start or did not stop; the text says why."""
 
 
 def free_port() -> int:
-    """Return a loopback TCP port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a loopback TCP port of `PORTS` that nobody listens on at this moment."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def port_answers(port: int) -> bool:
