@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     from tests.faults.ground import Ground
 
 AT_ONCE = 1000
-INSERT = (
-    "INSERT INTO outbox (id, kind, name, lane, subject_id, payload, state, attempts, "
-    "sends, deaths, fence, due_at, visible_at, created_at, updated_at) VALUES (:id, "
-    "'task', :name, :lane, 'drill', :payload, 'ready', 0, 0, 0, 0, {now}, {now}, "
-    "{now}, {now})"
-).replace("{now}", "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)")
+NOW = "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"
+# What every row has alike; the driver makes one statement of many rows only when each
+# value is a parameter.
+ALIKE = {"kind": "task", "subject_id": "drill", "state": "ready"} | dict.fromkeys(
+    ("attempts", "sends", "deaths", "fence"), 0
+)
+TIMES = ("due_at", "visible_at", "created_at", "updated_at")
+COLUMNS = ("id", "name", "lane", "payload", *ALIKE, *TIMES)
+VALUES = ", ".join(f":{name}" for name in COLUMNS)
+INSERT = f"INSERT INTO outbox ({', '.join(COLUMNS)}) VALUES ({VALUES})"  # noqa: S608 - our names
 
 
 def flood(ground: Ground, name: str, count: int, payload: str = "0") -> list[str]:
@@ -25,9 +29,9 @@ def flood(ground: Ground, name: str, count: int, payload: str = "0") -> list[str
     accepted: list[str] = []
     while len(accepted) < count:
         ids = [new_id("ob") for _ in range(min(AT_ONCE, count - len(accepted)))]
-        rows = [
-            {"id": one, "name": name, "lane": lane, "payload": payload} for one in ids
-        ]
+        times = dict.fromkeys(TIMES, ground.number(NOW))
+        alike = {"name": name, "lane": lane, "payload": payload, **ALIKE, **times}
+        rows = [{"id": one, **alike} for one in ids]
         ground.execute(INSERT, rows)
         ground.ledger.add("task", ids)
         accepted += ids
