@@ -7,16 +7,21 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 
+from config.clock import monotonic
 from tests.faults import soak
 from tests.faults.drill import HASTE, Drill
 from tests.faults.drills import ALL
-from tests.faults.report import Done, details, document, replaced, summary
+from tests.faults.lanes import run_lanes
+from tests.faults.report import Done, Run, details, document, summary
 from tests.faults.site import Site
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "resilience-report.md"
+# Most of a drill is waiting; more neighbours than these and two cores are what is slow.
+LANES = 3
 
 
 def wanted(arguments: list[str]) -> argparse.Namespace:
@@ -25,61 +30,68 @@ def wanted(arguments: list[str]) -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--smoke", action="store_true", help="the short set, in haste")
     size.add_argument("--full", action="store_true", help="all of it (the default)")
+    size.add_argument("--soak", type=int, default=0, help="only minutes of half load")
     parser.add_argument("--seed", default=os.urandom(4).hex(), help="repeats a run")
-    parser.add_argument("--only", default="", help="drills whose name has this text")
+    parser.add_argument("--only", default="", help="drills with this in their name; "
+                        "printed only: a report is of one whole run")  # fmt: skip
+    parser.add_argument("--lanes", type=int, default=LANES, help="drills at once")
     parser.add_argument("--keep", default="", help="folder to keep logs and data in")
-    parser.add_argument("--soak", type=int, default=0, help="minutes of half load")
     parser.add_argument("--no-report", action="store_true", help="print only")
     return parser.parse_args(arguments)
 
 
-def chosen(asked: argparse.Namespace) -> list[tuple[Drill, Mapping[str, int]]]:
-    """Return the drills to run with their counts; a soak runs alone."""
+def chosen(asked: argparse.Namespace) -> dict[str, tuple[Drill, Mapping[str, int]]]:
+    """Return the drills to run with their counts, by name in the order of starting."""
     if asked.soak:
-        return [(soak.DRILL, {"minutes": asked.soak})]
+        return {soak.DRILL.name: (soak.DRILL, {"minutes": asked.soak})}
     sizes = [(one, one.smoke if asked.smoke else one.full) for one in ALL]
-    return [(one, counts) for one, counts in sizes
-            if counts is not None and asked.only in one.name]  # fmt: skip
+    return {one.name: (one, counts) for one, counts in sizes
+            if counts is not None and asked.only in one.name}  # fmt: skip
 
 
-def run_all(asked: argparse.Namespace, site: Site) -> list[Done]:
-    """Run the chosen drills one after the other."""
-    done = []
-    for drill, counts in chosen(asked):
-        print(f"{drill.promise} {drill.name} ...", flush=True)
-        findings, seconds = site.run(drill, counts, **(HASTE if asked.smoke else {}))
-        done.append(Done(drill, findings, seconds))
-        print(details(done[-1]))
-        if findings.verdict is not None:
-            print(f"- {findings.verdict.words()}", flush=True)
-    return done
+def run_all(asked: argparse.Namespace, site: Site) -> Generator[Done]:
+    """Run the chosen drills side by side, then one by one those that stand alone."""
+    drills = chosen(asked)
+
+    def act(drill: Drill) -> Done:
+        counts, haste = drills[drill.name][1], HASTE if asked.smoke else {}
+        return Done(drill, *site.run(drill, counts, **haste))
+
+    beside = [drill for drill, _ in drills.values() if not drill.alone]
+    alone = [drill for drill, _ in drills.values() if drill.alone]
+    yield from run_lanes(beside, act, lanes=asked.lanes)
+    yield from run_lanes(alone, act, lanes=1)
 
 
-def write_report(asked: argparse.Namespace, done: list[Done]) -> None:
-    """Write the report; what was run alone takes its place in the one there is."""
-    alone = asked.soak or asked.only
-    if not alone:
-        DOCUMENT.write_text(document(done, asked.seed))
-    elif DOCUMENT.exists():
-        for one in done:
-            DOCUMENT.write_text(replaced(DOCUMENT.read_text(), one))
+def number(one: Done) -> int:
+    """Return the number of the promise, by which the report is sorted."""
+    return int(one.drill.promise.removeprefix("P"))
+
+
+def write_report(run: Run) -> None:
+    """Write this run's part of the report."""
+    before = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+    DOCUMENT.write_text(document(run, before))
 
 
 def main(arguments: list[str]) -> int:
     """Run the chosen drills; 1 when a promise was broken."""
-    asked = wanted(arguments)
+    asked, start, done = wanted(arguments), monotonic(), []
     # Ended from outside, it still takes its processes along.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {asked.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="kuaida-drill-") as folder:
-        site = Site(Path(asked.keep or folder), asked.seed)
-        try:
-            done = run_all(asked, site)
-        finally:
-            site.close()
-    print("\n" + summary(done))
-    if not (asked.smoke or asked.no_report):
-        write_report(asked, done)
+    with (
+        tempfile.TemporaryDirectory(prefix="kuaida-drill-") as folder,
+        Site(Path(asked.keep or folder), asked.seed) as site,
+        closing(run_all(asked, site)) as found,
+    ):
+        for one in found:
+            print(details(one), end="\n\n", flush=True)
+            done.append(one)
+    run = Run(sorted(done, key=number), asked.seed, monotonic() - start)
+    print(summary(run.done), run.took, sep="\n\n")
+    if not (asked.smoke or asked.only or asked.no_report):
+        write_report(run)
     return 1 if any(one.findings.broken for one in done) else 0
 
 

@@ -30,6 +30,5 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require(find_redis)
     require(lambda: find_mariadb("mariadbd"))
     seed = os.environ.get("FAULTS_SEED") or os.urandom(4).hex()
-    opened = Site(tmp_path_factory.mktemp("faults"), seed)
-    yield opened
-    opened.close()
+    with Site(tmp_path_factory.mktemp("faults"), seed) as opened:
+        yield opened

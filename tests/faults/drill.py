@@ -63,6 +63,8 @@ class Drill:
     # Which of "store", "broker" and "sql" are reached through a proxy; it costs time.
     links: tuple[str, ...] = ()
     own_sql: bool = False
+    # It measures how fast the product is: neighbours would be measured along.
+    alone: bool = False
 
     @property
     def setting_words(self) -> str:

@@ -32,11 +32,17 @@ purpose and compares every acknowledged id with the database and the simulator's
 - *unknown*: requests without an answer; each happened once or not at all.
 - *hits*: kills or cuts that hit work in flight.
 - *longest*: the longest time from a fault to the finish of what it hit.
+- *took*: with building up and taking down. Drills run side by side, each with servers
+  of its own; those that measure speed run alone after them.
 
 `kill -9` keeps the page cache, so nothing here proves what a power cut does: for Redis
 the tail of its file is cut off instead. Packet loss is not simulated, only cuts, stalls
 and silence. Other processes of the machine make times longer, never counts better.
 """
+# The soak has a run and a part of its own, after all others.
+SOAK = "## P23: soak"
+SOAK_INTRO = 'A run of its own: `make drill DRILL_ARGS="--soak 30"`.'
+MINUTES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,27 @@ class Done:
     drill: Drill
     findings: Findings
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All drills of one run, and what it took from start to end."""
+
+    done: Sequence[Done]
+    seed: str
+    seconds: float
+
+    @property
+    def took(self) -> str:
+        """The wall time in words; a run that takes too long says so."""
+        late = self.seconds > MINUTES * 60 and not self.is_soak
+        words = f"{self.seconds / 60:.1f} minutes in one run"
+        return f"{words}, **longer than the {MINUTES} it may take**" if late else words
+
+    @property
+    def is_soak(self) -> bool:
+        """Whether it was the soak, which has its own part of the report."""
+        return [one.drill.promise for one in self.done] == ["P23"]
 
 
 def summary(done: Sequence[Done]) -> str:
@@ -78,7 +105,8 @@ def details(one: Done) -> str:
         "",
         f"What: {drill.does}.",
         "",
-        f"Rule: {drill.rule}. Settings: {drill.setting_words}.",
+        f"Rule: {drill.rule}. Settings: {drill.setting_words}."
+        + (" Ran alone." if drill.alone else ""),
         "",
         *(f"- {key.replace('_', ' ')}: {told}" for key, told in figures(findings)),
         *(f"- note: {words}" for words in findings.notes),
@@ -110,30 +138,32 @@ def first_line(command: list[str]) -> str:
     return line.replace(command[0], command[0].rpartition("/")[2])
 
 
-def replaced(text: str, one: Done) -> str:
-    """Return a report with the row and the part of one drill that was run again."""
-    name, promise = one.drill.name, one.drill.promise
-    fresh = table(HEAD, [row(one)]).split("\n")[2]
-    lines = [fresh if f"| {name} " in line else line for line in text.split("\n")]
-    before, heading, after = "\n".join(lines).partition(f"## {promise}: {name}\n")
-    rest = after.partition("\n## ")[2] if heading else ""
-    parts = [before.strip(), details(one), f"## {rest.strip()}" if rest else ""]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def document(done: Sequence[Done], seed: str) -> str:
-    """Return the whole report."""
+def facts(run: Run) -> str:
+    """Return when, where and on what the drills ran."""
     at = datetime.fromtimestamp(now_ms() / 1000, UTC)
     machine = (
         f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}"
     )
-    kept = sum(not one.findings.broken for one in done)
-    facts = [
-        f"- date: {at:%Y-%m-%d %H:%M} UTC; seed `{seed}`",
+    kept = sum(not one.findings.broken for one in run.done)
+    lines = [
+        f"- date: {at:%Y-%m-%d %H:%M} UTC; seed `{run.seed}`",
+        f"- took: {run.took}",
         f"- machine: {machine}; load at the end {os.getloadavg()[0]:.1f}",
         f"- versions: {versions()}",
-        f"- drills: {len(done)}, promises kept: {kept}",
+        f"- drills: {len(run.done)}, promises kept: {kept}",
     ]
-    parts = [INTRO, "\n".join(facts), summary(done), *map(details, done)]
-    return "\n\n".join(part.strip() for part in parts if part) + "\n"
+    return "\n".join(lines)
+
+
+def document(run: Run, before: str) -> str:
+    """Return the report; the soak and the other drills keep each other's part."""
+    drills, _, soak = before.partition(SOAK)
+    told = [details(one) for one in run.done]
+    if run.is_soak:
+        head = "\n\n".join([SOAK_INTRO, facts(run), summary(run.done)])
+        soak = f"\n\n{head}{told[0].removeprefix(SOAK)}"
+    else:
+        drills = "\n\n".join([INTRO.strip(), facts(run), summary(run.done), *told])
+    parts = [drills.strip(), f"{SOAK}{soak}" if soak else ""]
+    return "\n\n".join(part for part in parts if part) + "\n"

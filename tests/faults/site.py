@@ -1,10 +1,10 @@
-"""Where drills run: one MariaDB for those that leave it alone, a folder for each."""
+"""Where drills run: one MariaDB for those that leave it whole, a folder for each."""
 
 from __future__ import annotations
 
 import itertools
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from config.clock import monotonic
 from tests.faults.drill import Findings
@@ -14,6 +14,7 @@ from tests.servers.mariadb_server import MariaDbServer
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+    from types import TracebackType
 
     from tests.faults.drill import Drill
 
@@ -21,23 +22,26 @@ NUMBERS = itertools.count(1)
 
 
 class Site:
-    """Opens a ground for each drill; the shared database server starts on demand."""
+    """Opens a ground for each drill, over the shared database server or its own."""
 
     def __init__(self, folder: Path, seed: str) -> None:
         self.folder = folder
         self.seed = seed
-        self._shared: MariaDbServer | None = None
+        self._shared = MariaDbServer(folder / "sql", durable=True)
 
-    def close(self) -> None:
-        """Stop the shared database server."""
-        if self._shared is not None:
-            self._shared.stop()
+    def __enter__(self) -> Self:
+        """Start the shared database server."""
+        self._shared.start()
+        return self
 
-    def _mariadb(self) -> MariaDbServer:
-        if self._shared is None:
-            self._shared = MariaDbServer(self.folder / "sql", durable=True)
-            self._shared.start()
-        return self._shared
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it."""
+        self._shared.stop()
 
     @contextmanager
     def ground(self, drill: Drill, **more: str) -> Iterator[Ground]:
@@ -48,7 +52,7 @@ class Site:
             own.start()
         ground = Ground(
             folder,
-            own or self._mariadb(),
+            own or self._shared,
             seed=f"{self.seed}:{drill.name}",
             drill=drill,
             settings={**more, **drill.settings},

@@ -103,4 +103,5 @@ DRILL = Drill(
     run=run,
     full={"minutes": 30},
     processes=(*PROCESSES, "bulk", "beat"),
+    alone=True,
 )

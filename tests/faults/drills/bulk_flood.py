@@ -69,4 +69,5 @@ DRILL = Drill(
     full={"bulk": 50_000, "urgent": 60},
     processes=("wechat", "web", "relay", "worker", "bulk"),
     redis={"maxmemory": "64mb"},
+    alone=True,
 )

@@ -111,4 +111,5 @@ DRILL = Drill(
     run=run,
     full={"requests": 10_000},
     processes=("wechat", "web", "relay", "worker"),
+    alone=True,
 )
