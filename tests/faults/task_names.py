@@ -18,6 +18,9 @@ LONG = "tasks.notifications.drill_long"
 # Jobs of a few seconds for the clock's drill: how many, and how long a slot is.
 SHORT_JOBS, SHORT_S = "DRILL_JOBS", 2
 
+# A broker that waits for a shorter time than the settings allow.
+IMPATIENCE_S = "DRILL_VISIBILITY_TIMEOUT_S"
+
 # No key forbids a second row: the drill counts what the guards let through.
 TABLE = (
     "CREATE TABLE drill_effects (n BIGINT AUTO_INCREMENT PRIMARY KEY, "

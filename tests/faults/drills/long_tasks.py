@@ -8,7 +8,7 @@ from tests.faults.alarms import scrape
 from tests.faults.checker import check
 from tests.faults.drill import Drill, Findings
 from tests.faults.loads.floods import flood
-from tests.faults.task_names import HOLD, LONG
+from tests.faults.task_names import HOLD, IMPATIENCE_S, LONG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,9 +75,7 @@ DRILL = Drill(
     full={"each": 4},
     processes=("ops", "relay", "notifier"),
     settings={
-        "VISIBILITY_TIMEOUT_S": str(VISIBILITY_S),
-        "TASK_HARD_LIMIT_S": "5",
-        "TASK_SOFT_LIMIT_S": "4",
+        IMPATIENCE_S: str(VISIBILITY_S),
         "TASK_LEASE_S": "8",
         "RESEND_AFTER_S": "4",
     },
