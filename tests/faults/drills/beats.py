@@ -34,14 +34,14 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     clocks = [Clock(ground, name) for name in ("worker", *BEATS)]
     ground.restart("worker")
     stack.start(*BEATS)
-    sleep(counts["seconds"] / 4)
+    sleep(counts["around_s"])
     stack.running["beat"].freeze()
     for clock, step in zip(clocks, (STEP_S, 0, STEP_S, -STEP_S), strict=True):
         clock.step(step)
-    sleep(counts["seconds"] / 2)
+    sleep(counts["frozen_s"])
     stack.running["beat"].thaw()
     clocks[0].step(-STEP_S)
-    sleep(counts["seconds"] / 4)
+    sleep(counts["around_s"])
     for name in BEATS:
         ground.kill(name)
     ground.wait_finished(90)
@@ -62,19 +62,19 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
         gaps=gaps,
         beats=len(BEATS),
         clocks_stepped_s=f"worker and two beats, +/-{STEP_S}",
-        first_beat_frozen_s=counts["seconds"] // 2,
+        first_beat_frozen_s=counts["frozen_s"],
     )
 
 
 DRILL = Drill(
     name="beats",
     promise="P12",
-    does="three beats with jobs of 2 s; one is frozen half the time, the clocks of the "
-    "others and of the worker are stepped by ten minutes",
+    does="three beats with jobs of 2 s; one is frozen for two minutes, the clocks of "
+    "the others and of the worker are stepped by ten",
     rule="each due slot has exactly one effect, no slot is missing",
     run=run,
-    full={"seconds": 84, "slots": 200},
-    smoke={"seconds": 16, "slots": 6},
+    full={"around_s": 20, "frozen_s": 120, "slots": 200},
+    smoke={"around_s": 4, "frozen_s": 8, "slots": 6},
     processes=("relay", "worker"),
     settings={SHORT_JOBS: str(JOB_COUNT)},
 )

@@ -82,5 +82,5 @@ DRILL = Drill(
     does="SIGHUP to the web, SIGTERM and start of worker and relay, again and again",
     rule="0 failed requests, 0 lost, 0 doubled, each drain <= 30 s",
     run=run,
-    full={"rounds": 6, "pause_s": 3},
+    full={"rounds": 10, "pause_s": 3},
 )
