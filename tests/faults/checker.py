@@ -160,7 +160,7 @@ def measure_recovery(
         if row["state"] in FINAL
     }
     # Work that was hit again while it recovered counts from its last hit.
-    last = {row: hit.at for hit in hits for row in hit.rows}
+    last = {row: hit.at for hit in hits for row, _ in hit.rows}
     waits = [(finished[row] - last[row]) / 1000 for row in last if row in finished]
     verdict.hits = sum(1 for hit in hits if hit.rows)
     verdict.longest_s = max(waits, default=None)

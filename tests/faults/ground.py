@@ -25,7 +25,7 @@ from tests.servers.redis_server import RedisServer
 from tests.servers.stack import Stack, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tests.faults.drill import Drill
@@ -163,14 +163,24 @@ class Ground:
             logins = 1
         return self.number(OPEN) + logins
 
-    def wait_finished(self, within_s: float) -> float | None:
-        """Wait until both journals are empty; the seconds it took, None if not so.
+    def wait_finished(self, patience_s: float) -> float | None:
+        """Wait until both journals are empty, as `wait_gone` does."""
+        return wait_gone(self.open_work, patience_s)
 
-        Never raises: work that stays open is what the checker calls lost.
-        """
-        start = monotonic()
-        while self.open_work():
-            if monotonic() - start > within_s:
-                return None
-            sleep(0.25)
-        return monotonic() - start
+
+def wait_gone(count: Callable[[], int], patience_s: float) -> float | None:
+    """Wait until nothing is left to ``count``; the seconds it took.
+
+    None when it did not shrink for ``patience_s``: a slow machine is no fault as long
+    as it gets on. Never raises: what is left the checker calls lost.
+    """
+    start = moved = monotonic()
+    least = left = count()
+    while left:
+        if left < least:
+            least, moved = left, monotonic()
+        if monotonic() - moved > patience_s:
+            return None
+        sleep(0.25)
+        left = count()
+    return monotonic() - start

@@ -37,7 +37,7 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
                 clock.step(step)
                 sleep(counts["ahead_s"] + 1)
                 clock.step(0)
-    judge(ground, findings, within_s=120)
+    judge(ground, findings, patience_s=120)
     due = planned_moments(ground)
     arrived = arrivals(ground)
     early = [
