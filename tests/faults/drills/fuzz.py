@@ -40,8 +40,10 @@ BODIES = (
     b'{"nickname": "\\ud800"}', b"a=b&c=d",
 )  # fmt: skip
 PARTS = ("op_1", "%00", "..%2f", "a" * 500, "名", "%", "?wait_ms=-1", "?wait_ms=x")
+# So little time that a busy machine may use it up: then 503 is the right answer.
+IMPATIENT = {"X-Timeout-Ms": "100"}
 HEADERS: tuple[dict[str, str], ...] = (
-    {}, {"Content-Type": "text/plain"}, {"X-Timeout-Ms": "-5"}, {"X-Timeout-Ms": "100"},
+    {}, {"Content-Type": "text/plain"}, {"X-Timeout-Ms": "-5"}, IMPATIENT,
     {"Idempotency-Key": ""}, {"Idempotency-Key": "k" * 300},
     {"Accept-Language": "\x7f"},
     {"X-Request-Id": "<script>"}, {"Authorization": "Basic x"}, {"Accept": "*/*;q=2"},
@@ -86,7 +88,10 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         seen = list(pool.map(send, enumerate(requests)))
     grown = sample(ground)["web"].rss_mb - before
-    faults = [words for status, _, words in seen if status >= 500]
+    late = [answer[0] == 503 and one["headers"] == IMPATIENT
+            for answer, one in zip(seen, requests, strict=True)]  # fmt: skip
+    faults = [words for (status, _, words), is_late in zip(seen, late, strict=True)
+              if status >= 500 and not is_late]  # fmt: skip
     slow = [words for _, seconds, words in seen if seconds > SLOW_S]
     statuses: dict[int, int] = {}
     for status, _, _ in seen:
@@ -98,6 +103,7 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
         requests=len(seen),
         statuses=dict(sorted(statuses.items())),
         p99_ms=round(1000 * quantile([seconds for _, seconds, _ in seen], 99)),
+        out_of_their_100_ms=sum(late),
         memory_grew_mb=round(grown, 1),
     )
 
