@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, cast
 
@@ -31,6 +32,7 @@ from sqlalchemy.sql.functions import Function, FunctionElement
 
 from config.clock import now_ms
 
+_MADE: Final = re.compile(r"[a-z]{1,3}_([0-9a-f]{12})[0-9a-f]{14}\Z")
 # utf8mb4_bin: ids compare byte for byte, as they do on SQLite.
 TABLE_OPTIONS = {
     "mysql_engine": "InnoDB",
@@ -58,13 +60,22 @@ class Base(DeclarativeBase):
     )
 
 
-def new_id(prefix: str) -> str:
+def new_id(prefix: str, at: int | None = None) -> str:
     """Return ``prefix_`` and 26 hex digits that sort by time of creation.
+
+    ``at`` (epoch ms) is that of what gets the id, where both must be equal.
 
     48 bits of milliseconds and 56 random bits: of a hundred ids made in one
     millisecond two are equal once in 10**13 times.
     """
-    return f"{prefix}_{now_ms():012x}{os.urandom(7).hex()}"
+    made_ms = now_ms() if at is None else at
+    return f"{prefix}_{made_ms:012x}{os.urandom(7).hex()}"
+
+
+def made_at(name: str) -> int | None:
+    """Return when an id of `new_id` was made (epoch ms), None for any other id."""
+    found = _MADE.match(name)
+    return None if found is None else int(found.group(1), 16)
 
 
 class database_now_ms(FunctionElement[int]):  # noqa: N801 - a SQL function's name

@@ -55,7 +55,7 @@ def upgrade_guest(
     Raises `Forbidden` and `Unauthenticated` for a guest, or a person, that may not.
     """
     session = work.session
-    ensure_user(session, guest.user_id, guest.app_id, guest.at)
+    ensure_user(session, guest.user_id, guest.app_id, guest.began_at)
     # One at a time for each guest: a second code finds it taken.
     user = session.get_one(
         User, guest.user_id, with_for_update=True, populate_existing=True

@@ -49,3 +49,8 @@ class LoginEntry(msgspec.Struct, frozen=True, omit_defaults=True):
     refresh_hash: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     # How many sessions the app lets a user have at a time; 0 for any number.
     max_sessions: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
+
+    @property
+    def began_at(self) -> int:
+        """When the session was opened."""
+        return self.at if self.opened_at is None else self.opened_at

@@ -162,7 +162,10 @@ def _write_lost_users(session: SqlSession, entries: Sequence[LoginEntry]) -> Non
     known = session.scalars(select(User.id).where(User.id.in_(list(lost))))
     for user_id in known:
         del lost[user_id]
-    rows = [new_user(name, lost[name].app_id, lost[name].at) for name in sorted(lost)]
+    rows = [
+        new_user(user_id, entry.app_id, entry.began_at) | {"updated_at": entry.at}
+        for user_id, entry in sorted(lost.items())
+    ]
     upsert(session, User.__table__, rows, {"updated_at": "max"})
 
 

@@ -193,11 +193,15 @@ def write_sessions(session: SqlSession, entries: Sequence[LoginEntry]) -> None:
         row, before = _row_of(entry), rows.get(entry.session_id)
         if before is not None:
             row["created_at"] = before["created_at"]
+            for name in ("device_id", "ip"):
+                # Where it was opened: a refresh knows no device.
+                row[name] = before[name] or row[name]
             row["refresh_hash"] = row["refresh_hash"] or before["refresh_hash"]
         rows[entry.session_id] = row
     newest = ("generation", "rotated_at", "last_seen_at", "expires_at")
     in_order = [rows[key] for key in sorted(rows)]
-    change = dict.fromkeys(newest, "max") | {"refresh_hash": "keep"}
+    kept = dict.fromkeys(("refresh_hash", "device_id"), "keep")
+    change = dict.fromkeys(newest, "max") | kept
     upsert(session, Session.__table__, in_order, change)
 
 
@@ -210,7 +214,7 @@ def _row_of(entry: LoginEntry) -> dict[str, object]:
         "ip": entry.ip,
         "generation": entry.generation,
         "rotated_at": entry.at,
-        "created_at": entry.at if entry.opened_at is None else entry.opened_at,
+        "created_at": entry.began_at,
         "last_seen_at": entry.at,
         "expires_at": entry.expires_at,
         "revoked_at": None,

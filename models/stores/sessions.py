@@ -188,7 +188,7 @@ class SessionStore:
                 _encoder.encode(entry),
                 entry.epoch,
                 entry.refresh_hash or "",
-                entry.at if entry.opened_at is None else entry.opened_at,
+                entry.began_at,
                 self._longest_ms,
                 trail,
             ],

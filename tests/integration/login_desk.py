@@ -41,7 +41,7 @@ class Desk:
             kind="login",
             user_id=self.hasher.user_id(APP, openid),
             app_id=APP,
-            session_id=new_id("se"),
+            session_id=new_id("se", at),
             at=at,
             expires_at=at + LIFE_MS,
             device=DeviceInfo(id=f"phone-{openid}", model="M", platform="ios"),

@@ -77,7 +77,7 @@ class RiskHouse:
             kind="login",
             user_id=user_id,
             app_id=APP,
-            session_id=new_id("se"),
+            session_id=new_id("se", at),
             at=at,
             expires_at=at + 60_000,
             device=DeviceInfo(id=device),

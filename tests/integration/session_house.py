@@ -59,7 +59,7 @@ class House:
             kind="login",
             user_id=user,
             app_id=APP,
-            session_id=new_id("se"),
+            session_id=new_id("se", at),
             at=at,
             expires_at=at + LIFE_MS,
             refresh_hash=hash_of(secret),

@@ -98,10 +98,12 @@ class AccountService:
                 )
 
     def _late(self, copy: SessionCopy) -> SessionSeen:
+        entry = copy.entry
+        device = entry.device if entry else None
         return SessionSeen(
             id=copy.id,
-            device_id=None,
-            ip=None,
+            device_id=device.id if device else None,
+            ip=entry.ip if entry else None,
             created_at=copy.created_at,
             last_seen_at=copy.rotated_at,
             expires_at=copy.rotated_at + self._life_ms,

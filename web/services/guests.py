@@ -106,7 +106,7 @@ class GuestService:
             kind="login",
             user_id=new_guest_id(),
             app_id=app_id,
-            session_id=new_id("se"),
+            session_id=new_id("se", at),
             at=at,
             expires_at=self._tokens.ends_at(at, at),
             device=device,

@@ -209,7 +209,9 @@ class LoginService:
         return entry, told
 
     def _entry(self, attempt: Attempt, told: WeChatSecrets) -> LoginEntry:
-        at, session_id = now_ms(), new_id("se")
+        at = now_ms()
+        # `Claims.opened_at` reads it there.
+        session_id = new_id("se", at)
         secret = self._tokens.secret(session_id, attempt.request.code)
         return LoginEntry(
             id=new_id("lg"),

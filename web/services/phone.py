@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.clock import MS_PER_S, Deadline
+from config.clock import Deadline
 from models.errors import (
     Conflict,
     DatabaseUnavailable,
@@ -128,8 +128,7 @@ class PhoneService:
 
     def _bind(self, work: UnitOfWork, claims: Claims, phone: SealedPhone) -> bool:
         """Bind in the caller's transaction; False when another account has it."""
-        at = claims.issued_at * MS_PER_S
-        ensure_user(work.session, claims.user_id, claims.app_id, at)
+        ensure_user(work.session, claims.user_id, claims.app_id, claims.opened_at)
         outcome = bind_phone(work.session, phone)
         if outcome in ("bound", "changed"):
             data = {"replaced": outcome == "changed"}

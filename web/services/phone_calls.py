@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from config.clock import MS_PER_S, Deadline
+from config.clock import Deadline
 from config.metrics.paid_calls import PAID_CALLS, PAID_CAP, PAID_FEN, PAID_REFUSED
 from config.patience import unhurried
 from models.errors import (
@@ -146,7 +146,7 @@ class PhoneCalls:
 
         An Idempotency-Key is claimed in the same commit; its answer comes later.
         """
-        later = reservation(asked.wanted, asked.claims.issued_at * MS_PER_S)
+        later = reservation(asked.wanted, asked.claims.opened_at)
         try:
             return self._database.transact(
                 lambda work: later.again(work.session, ""), asked.once, later

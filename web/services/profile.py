@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from config.clock import MS_PER_S
 from models.errors import RedisUnavailable
 from models.events import Event, EventType
 from models.guest_ids import began_as_guest
@@ -67,8 +66,8 @@ class ProfileService:
 
         def act(work: UnitOfWork) -> Profile:
             if find_profile(work.session, claims.user_id) is None:
-                at = claims.issued_at * MS_PER_S
-                ensure_user(work.session, claims.user_id, claims.app_id, at)
+                known_since = claims.opened_at
+                ensure_user(work.session, claims.user_id, claims.app_id, known_since)
             profile = update_profile(work.session, claims.user_id, changes)
             data = {"changed": sorted(changes)}
             work.publish(Event(EventType.PROFILE_UPDATED, claims.user_id, data))
@@ -89,12 +88,13 @@ def _with_login(profile: Profile, claims: Claims) -> Profile:
     """Return ``profile`` with the login its row, made by an early write, lacks yet."""
     if profile.login_count:
         return profile
-    at = claims.issued_at * MS_PER_S
-    return msgspec.structs.replace(profile, login_count=1, last_login_at=at)
+    return msgspec.structs.replace(
+        profile, login_count=1, last_login_at=claims.opened_at
+    )
 
 
 def pending_profile(claims: Claims) -> Profile:
     """Return what the session itself tells about a user SQL does not know yet."""
     user_id = claims.user_id
     guest = began_as_guest(user_id)
-    return pending_user(user_id, claims.issued_at * MS_PER_S, is_guest=guest)
+    return pending_user(user_id, claims.opened_at, is_guest=guest)

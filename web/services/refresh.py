@@ -102,7 +102,7 @@ class RefreshService:
             rotation = self._decide(row, standing, entry, made_at)
             if rotation.outcome == "reused":
                 # The rule itself has revoked it: told in the same commit.
-                ensure_user(work.session, entry.user_id, entry.app_id, entry.at)
+                ensure_user(work.session, entry.user_id, entry.app_id, entry.began_at)
                 owner = Owner(entry.user_id, entry.app_id)
                 tell_ended(work.session, owner, [entry.session_id], "reused")
             elif rotation.outcome == "rotated" and repairs:

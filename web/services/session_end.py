@@ -80,7 +80,7 @@ def _end(
     # Enrichment may be late: without a row the session would come to life in SQL
     # after its end. The user first, as enrichment does it; it numbers the events.
     first = entries[0]
-    ensure_user(work.session, first.user_id, first.app_id, first.at)
+    ensure_user(work.session, first.user_id, first.app_id, first.began_at)
     ensure_sessions(work.session, entries)
     work.wakes_relay = True
     owner = Owner(first.user_id, first.app_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from config.clock import MS_PER_S
 from models.errors import RedisUnavailable
 from models.login_entry import FIRST_GENERATION, LoginEntry
+from web.services.caller import opened_at
 from web.services.tokens import generation_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ def vouched_entry(claims: Claims, session_id: str, life_ms: int) -> LoginEntry:
 
     Of another session than its own it knows no generation: the first is certain.
     """
-    at = claims.issued_at * MS_PER_S
+    began = opened_at(session_id, claims.issued_at)
+    # Of the first token that is its very moment, which the token has in seconds.
+    at = max(began, claims.issued_at * MS_PER_S)
     own = session_id == claims.session_id
     return LoginEntry(
         id=session_id,
@@ -39,6 +42,7 @@ def vouched_entry(claims: Claims, session_id: str, life_ms: int) -> LoginEntry:
         expires_at=at + life_ms,
         generation=generation_of(claims.token_id) if own else FIRST_GENERATION,
         epoch=claims.epoch,
+        opened_at=began,
     )
 
 

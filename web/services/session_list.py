@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from config.clock import MS_PER_S
 from models.errors import NotFound
 from models.ip_cities import read_ip_cities
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from models.ip_cities import IpCities
     from models.login_entry import LoginEntry
     from models.stores.container import Stores
+    from models.stores.session_list import SessionCopy
     from web.services.caller import Claims
     from web.services.session_end import Revoked
 
@@ -74,8 +77,7 @@ class SessionList:
         return self._end.end([entry], "logout", once)
 
     def _late(self, claims: Claims) -> list[LiveSession]:
-        copies = list_copies(self._store, claims.user_id)
-        return [LiveSession(c.id, c.created_at, c.rotated_at) for c in copies]
+        return [_late(copy) for copy in list_copies(self._store, claims.user_id)]
 
     def _described(self, claims: Claims, session_id: str) -> LoginEntry:
         if session_id == claims.session_id:
@@ -111,8 +113,19 @@ def open_session_list(
 
 
 def _own(claims: Claims) -> LiveSession:
-    at = claims.issued_at * MS_PER_S
-    return LiveSession(claims.session_id, at, at)
+    seen_at = max(claims.opened_at, claims.issued_at * MS_PER_S)
+    return LiveSession(claims.session_id, claims.opened_at, seen_at)
+
+
+def _late(copy: SessionCopy) -> LiveSession:
+    """Return the session as its row will tell it."""
+    entry, times = copy.entry, (copy.created_at, copy.rotated_at)
+    if entry is None:
+        return LiveSession(copy.id, *times)
+    device = None
+    if entry.device is not None:
+        device = DeviceFacts(**msgspec.structs.asdict(entry.device))
+    return LiveSession(copy.id, *times, entry.ip, device)
 
 
 def _device(facts: DeviceFacts | None) -> DeviceView | None:

@@ -24,8 +24,8 @@ class SessionsQuery(msgspec.Struct, forbid_unknown_fields=True):
     Spec(
         summary="List my live sessions",
         description=(
-            "Newest first. A session is listed at once; its `device` may follow a "
-            "moment later. `ip_city` is only told where the operator has a table."
+            "Newest first. A session is listed at once, with the `device` it was "
+            "opened from. `ip_city` is only told where the operator has a table."
         ),
         query=SessionsQuery,
         answer=SessionPage,

@@ -53,5 +53,6 @@ if held and string.sub(held, 1, 16) ~= string.sub(ARGV[8], 1, 16) then
   end
 end
 redis.call('SET', KEYS[4], ARGV[8], 'PX', ARGV[9])
-redis.call('XADD', KEYS[5], '*', 'e', entry)
+-- The list of sessions reads the device there until SQL has it.
+redis.call('HSET', KEYS[2], 'entry', redis.call('XADD', KEYS[5], '*', 'e', entry))
 return {'opened', record}

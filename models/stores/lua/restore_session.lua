@@ -17,5 +17,6 @@ redis.call('HSETNX', KEYS[1], 'created', ARGV[10])
 redis.call('PEXPIRE', KEYS[1], ARGV[6])
 redis.call('ZADD', KEYS[2], 'NX', ARGV[10], ARGV[1])
 redis.call('PEXPIRE', KEYS[2], ARGV[11])
-redis.call('XADD', KEYS[3], '*', 'e', ARGV[7])
+-- The entry of the login, if it is still known, tells more than one of a token.
+redis.call('HSETNX', KEYS[1], 'entry', redis.call('XADD', KEYS[3], '*', 'e', ARGV[7]))
 return 1

@@ -8,8 +8,8 @@ import string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.clock import sleep
-from models.base import new_id
+from config.clock import now_ms, sleep
+from models.base import made_at, new_id
 from models.stores.keys import Keys
 from models.stores.scripts import FOLDER, load_script
 from models.users import Profile, User, profile_of
@@ -25,6 +25,21 @@ def test_ids_differ_and_sort_by_time() -> None:
     assert len(first) == 500
     assert max(first) < later
     assert {len(name) for name in first} == {29}
+
+
+def test_an_id_tells_when_it_was_made() -> None:
+    before = now_ms()
+
+    assert before <= (made_at(new_id("se")) or 0) <= now_ms()
+    assert made_at(new_id("ob", 1_700_000_000_123)) == 1_700_000_000_123
+    for name in (
+        "",
+        "se_1",
+        "g_" + "0" * 26 + "x",
+        "u_" + "z" * 26,
+        new_id("se") + " ",
+    ):
+        assert made_at(name) is None
 
 
 def test_a_script_is_known_by_its_hash() -> None:
