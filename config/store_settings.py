@@ -158,8 +158,8 @@ class RedisSettings(SettingGroup):
         ge=0,
         le=300,
         description="Seconds after a failure in which a process asks SQL as well "
-        "whether a session lives: one that ended meanwhile may live on in Redis until "
-        "the outbox has repaired it.",
+        "whether a session lives, and as whom somebody logs in: what ended or changed "
+        "meanwhile may live on in Redis until the outbox has repaired it.",
     )
     look_back_s: int = Field(
         3600,

@@ -19,7 +19,7 @@ from tests.integration.private_house import ANY_LIMIT, private_house
 from tests.servers.fixtures import require
 from tests.servers.mariadb_server import MariaDbServer, find_mariadb
 from tests.servers.proxy import FaultProxy
-from tests.servers.redis_server import find_redis
+from tests.servers.redis_server import RedisServer, find_redis
 from tests.servers.stack import Stack, standing
 from web.services.notifications import NotificationService
 from wechat.gateway import open_gateway
@@ -29,6 +29,7 @@ from wechat.simulator.transport import SimulatedTransport
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from config.settings import Settings
     from models.stores.container import Stores
@@ -42,6 +43,17 @@ HASTE = {
     "LOST_RETRY_DELAY_S": "1",
     "VISIBILITY_TIMEOUT_S": "61",
 }
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """Start a Redis of this test alone, to be stopped and frozen."""
+    require(find_redis)
+    server = RedisServer(tmp_path / "own")
+    server.start()
+    server.settle()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="module")

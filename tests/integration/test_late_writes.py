@@ -76,15 +76,6 @@ def test_an_outage_holds_a_bounded_number_of_them() -> None:
 
 
 @pytest.fixture
-def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path / "own")
-    server.start()
-    server.settle()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def lonely(
     own_redis: RedisServer, settings: Settings, database: Database
 ) -> Iterator[House]:

@@ -1,7 +1,8 @@
 """Opens the session of a login in Redis, for whom SQL says, when it must be asked.
 
 Normally one round trip. Only for an alias (a guest that kept its id) is it two, and
-only while Redis lacks the standings (it was wiped) is SQL asked as well.
+only while Redis lacks the standings (it was wiped), or may lack the last of them (this
+process lost it a moment ago), is SQL asked as well.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import msgspec
 
 from config.clock import MS_PER_S
 from config.metrics.accounts import STANDINGS
+from config.patience import unhurried
 from models.account_links import find_alias
-from models.errors import Forbidden, RedisUnavailable
+from models.errors import DatabaseUnavailable, Forbidden, RedisUnavailable
 from models.standings import NOBODY_SPECIAL, find_user_standing
 from models.stores.sessions import NewSession
 from web.services.login_record import encode_record, record_of
@@ -44,7 +46,7 @@ class LoginDoorway:
         Raises `Forbidden` (``user_banned``, ``high_risk_user``), `RedisUnavailable`,
         and `DatabaseUnavailable` when neither store knows how we stand to the user.
         """
-        asked = False
+        asked = self._asked_in_doubt(entry.user_id)
         for _ in range(LOOKS):
             opened = self._stores.sessions.open(
                 self._new(code_key, entry, told, asked=asked)
@@ -58,10 +60,8 @@ class LoginDoorway:
             if opened.outcome == "blocked":
                 raise Forbidden(reason="high_risk_user", user_id=entry.user_id)
             if opened.outcome == "alias":
-                entry, asked = (
-                    msgspec.structs.replace(entry, user_id=opened.alias),
-                    False,
-                )
+                entry = msgspec.structs.replace(entry, user_id=opened.alias)
+                asked = self._asked_in_doubt(entry.user_id)
             else:
                 self._ask(entry.user_id)
                 asked = True
@@ -94,6 +94,17 @@ class LoginDoorway:
             secrets_ms=self._tokens.session_key_s * MS_PER_S,
             standing_asked=asked,
         )
+
+    def _asked_in_doubt(self, user_id: str) -> bool:
+        """Ask SQL where Redis may have missed that a user is banned, or a guest's.
+
+        SQL away as well: what Redis knows must do.
+        """
+        if self._stores.redis.in_doubt:
+            with unhurried(), suppress(DatabaseUnavailable):
+                self._ask(user_id)
+                return True
+        return False
 
     def _ask(self, user_id: str) -> None:
         """Put what SQL knows of the user where the script looks."""
