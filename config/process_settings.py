@@ -148,6 +148,13 @@ class FlowerSettings(SettingGroup):
     port: int = Field(
         5555, alias="FLOWER_PORT", ge=1, le=65535, description="Its port."
     )
+    wait_s: float = Field(
+        20.0,
+        alias="FLOWER_WAIT_S",
+        ge=0,
+        description="Seconds it waits at its start for workers on all queues: it asks "
+        "once, and its Broker page would lack the queues of those who come later.",
+    )
     read_only: bool = Field(
         default=True,
         alias="FLOWER_READ_ONLY",

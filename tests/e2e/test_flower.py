@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from config.queues import Queue
 from tests.servers.http import Answer, call
 from tests.servers.process import wait_until
 
@@ -38,11 +39,22 @@ def test_a_wrong_password_does_not_open(house: House) -> None:
 
 
 def test_workers_are_shown(house: House) -> None:
-    page = flower(house, "/workers")
+    def missing() -> list[str]:
+        page = flower(house, "/workers").body.decode()
+        return [
+            name for name in ("worker", "notifier", "bulk") if f"{name}@" not in page
+        ]
 
-    assert page.status == 200
-    assert b"worker" in page.body
-    assert b"notifier" in page.body
+    # It listens before the workers have answered what it asks them at its start.
+    wait_until(lambda: not missing(), within_s=15, what="all workers in Flower")
+
+
+def test_every_queue_is_shown_from_the_start(house: House) -> None:
+    def missing() -> list[Queue]:
+        page = re.sub(r"\s+", "", flower(house, "/broker").body.decode())
+        return [queue for queue in Queue if f">{queue}<" not in page]
+
+    wait_until(lambda: not missing(), within_s=15, what="all queues in Flower")
 
 
 def test_tasks_are_shown_with_ids_only(house: House) -> None:
