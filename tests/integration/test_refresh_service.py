@@ -290,13 +290,13 @@ def test_after_the_absolute_end_only_a_login_helps(
     stores: Stores, settings: Settings, database: Database
 ) -> None:
     with open_pair(settings, stores, database, session_max_s=60) as house:
-        grant = house.login("u_1", age_ms=59_000)
+        grant = house.login("u_1", age_ms=56_000)
         young = msgspec.structs.replace(grant, issued_at=now_ms())
         last = house.refresh(house.tokens(young))
         # Nothing of the session outlives it.
-        assert 0 < last.expires_in <= 1
+        assert 0 < last.expires_in <= 4
         assert last.refresh_expires_in == last.expires_in
-        sleep(1.1)
+        sleep(4.1)
 
         assert refused(lambda: house.refresh(last)) == "session_revoked"
 
