@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from config.clock import monotonic, sleep
+from config.logging import get_logger
 from models.errors import RedisUnavailable
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ KNOCK_EVERY_S = 0.1
 PATIENCE_S = 120.0
 # An outage in which more sessions end than this leaves the rest to the outbox.
 AT_MOST = 1000
+
+_log = get_logger(__name__)
 
 
 class LateWrites:
@@ -65,4 +68,7 @@ class LateWrites:
                 self._waiting[0]()
             except RedisUnavailable:
                 return
+            except Exception as error:  # noqa: BLE001 (the others must not wait for ever)
+                # The outbox sees to it, as for what goes with the process.
+                _log.error("late write failed", cause=type(error).__name__)
             self._waiting.popleft()
