@@ -2,7 +2,7 @@
 
 States: accepted -> running -> succeeded, failed, cancelled, or dead when its work was
 set aside. The work itself is outbox rows that carry the operation's id;
-`models/operation_work.py` starts and cancels both together.
+`models/operation_work.py` starts both together, `models/operation_ends.py` cancels.
 """
 
 from __future__ import annotations

@@ -115,12 +115,12 @@ def renew(session: Session, row_id: str, fence: int, lease_ms: int) -> bool:
     An attempt that was only slow, and taken for dead, holds its row again.
     """
     until = database_now_ms() + lease_ms
-    return _close(session, row_id, fence, visible_at=until, holder_fence=fence)
+    return _change(session, row_id, fence, visible_at=until, holder_fence=fence)
 
 
 def finish(session: Session, row_id: str, fence: int | None = None) -> bool:
     """Mark an open row done; False when it was closed or begun anew meanwhile."""
-    return _close(session, row_id, fence, state="done", holder_fence=None)
+    return _change(session, row_id, fence, state="done", holder_fence=None)
 
 
 def is_expired(row: Outbox, now: int) -> bool:
@@ -131,7 +131,7 @@ def is_expired(row: Outbox, now: int) -> bool:
 def expire(session: Session, row: Outbox) -> None:
     """Close a row whose deadline has passed, and fail its operation."""
     words = EXPIRED.msg
-    _close(session, row.id, None, state="cancelled", last_error=words)
+    _change(session, row.id, None, state="cancelled", last_error=words)
     if row.operation_id is not None:
         fail(session, row.operation_id, EXPIRED)
 
@@ -139,7 +139,7 @@ def expire(session: Session, row: Outbox) -> None:
 def bury(session: Session, row_id: str, cause: str, fence: int | None = None) -> bool:
     """Mark an open row dead with ``cause``, and its operation; a person decides."""
     cause = cause[:ERROR_LENGTH]
-    if not _close(
+    if not _change(
         session, row_id, fence, state="dead", last_error=cause, holder_fence=None
     ):
         return False
@@ -172,7 +172,7 @@ def give_back(
 
 def cancel_row(session: Session, row_id: str) -> bool:
     """Close an open row that is not wanted any more; False when it is closed."""
-    return _close(session, row_id, None, state="cancelled", holder_fence=None)
+    return _change(session, row_id, None, state="cancelled", holder_fence=None)
 
 
 def postpone(
@@ -180,7 +180,7 @@ def postpone(
 ) -> bool:
     """Give an open row back for a later attempt, keeping the cause of the failure."""
     again_at = database_now_ms() + delay_ms
-    return _close(
+    return _change(
         session,
         row_id,
         fence,
@@ -241,12 +241,13 @@ def _over(session: Session, row: Outbox, lease: Lease, now: int) -> Refusal | No
         expire(session, row)
         return "expired"
     if row.operation_id is not None and not begin_operation(session, row.operation_id):
-        _close(session, row.id, None, state="cancelled")
+        _change(session, row.id, None, state="cancelled")
         return "cancelled"
     return None
 
 
-def _close(session: Session, row_id: str, fence: int | None, **values: object) -> bool:
+def _change(session: Session, row_id: str, fence: int | None, **values: object) -> bool:
+    """Change a row that is open; with ``fence`` only while that attempt has it."""
     values["updated_at"] = database_now_ms()
     mine = [Outbox.id == row_id, Outbox.state.in_(OPEN_STATES)]
     if fence is not None:
