@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
-from config.clock import Deadline
+from config.clock import MS_PER_S, Deadline
 
 _bound: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
@@ -40,6 +40,16 @@ def under(deadline: Deadline | None) -> Iterator[None]:
 def unhurried() -> AbstractContextManager[None]:
     """Do what must happen, however impatient the client who caused it is.
 
-    The settings' own limits still bound each wait.
+    The settings' own limits still bound each wait. For what goes on with a store that
+    has just answered: one that says nothing is waited for twice as long as they say.
     """
     return under(None)
+
+
+def for_at_least(seconds: float) -> AbstractContextManager[None]:
+    """Work until the bound deadline, for ``seconds`` where less time is left.
+
+    For what should happen for an impatient client too, and may meet a silent store.
+    """
+    deadline, least = _bound.get(), Deadline.after_ms(seconds * MS_PER_S)
+    return under(deadline and max(deadline, least, key=lambda one: one.at))

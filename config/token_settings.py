@@ -41,6 +41,16 @@ class TokenSettings(SettingGroup):
         description="Seconds in which a used refresh token still gives its successor: "
         "phones lose answers. 0 forgives no repeat.",
     )
+    verdict_s: float = Field(
+        0.5,
+        alias="SESSION_VERDICT_S",
+        gt=0,
+        le=10,
+        description="Seconds SQL has to say that a session of Redis has ended, within "
+        "REDIS_DOUBT_S, and to note that one was reused; after that it is away. The "
+        "same for all: who is impatient must not get around it, and who is patient "
+        "not use up the time on a silent server.",
+    )
     leeway_s: int = Field(
         30,
         alias="TOKEN_LEEWAY_S",

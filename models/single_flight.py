@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from config.patience import bound_deadline
 from models.errors import DeadlinePassed
 
 if TYPE_CHECKING:
@@ -25,22 +26,22 @@ class SingleFlight(Generic[T]):
         self._mutex = threading.Lock()
         self._flights: dict[Hashable, Future[T]] = {}
 
-    def run(
-        self, key: Hashable, produce: Callable[[], T], patience_s: float | None = None
-    ) -> tuple[T, bool]:
+    def run(self, key: Hashable, produce: Callable[[], T]) -> tuple[T, bool]:
         """Return the value, and whether this caller produced it.
 
         An exception of ``produce`` reaches everybody who joined. A leader that is cut
         off (its thread or greenlet ends, or its own deadline) leaves the flight to
-        those who wait. Raises
-        TimeoutError when the leader takes longer than ``patience_s``.
+        those who wait. Who joins waits until its own deadline, for one leader after
+        the other, and raises TimeoutError then.
         """
+        deadline = bound_deadline()
         while True:
             flight, leads = self._board(key)
             if leads:
                 return self._lead(key, flight, produce), True
+            left_s = None if deadline is None else max(0.0, deadline.remaining_s())
             try:
-                return flight.result(patience_s), False
+                return flight.result(left_s), False
             except CancelledError:
                 continue
 

@@ -36,9 +36,17 @@ SLACK_S = 0.05
 
 
 class PatientPool(QueuePool):
-    """A pool whose callers wait no longer than their deadline."""
+    """A pool whose callers wait no longer than their deadline.
+
+    Who has no time left is refused before a connection is taken and asked whether it
+    lives: callers in a row, each late, would otherwise each wait for a silent server.
+    """
 
     _wait_s = 0.0
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        time_left(self._wait_s)
+        return super()._do_get()
 
     @property
     def _timeout(self) -> float:

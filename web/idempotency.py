@@ -69,7 +69,7 @@ def read_once(
 
 def answer_once(call: Call, once: Once, produce: Callable[[], object]) -> msgspec.Raw:
     """Return the one answer of ``once``, or raise the one refusal it was given."""
-    told = call.services.answers.answer(once, produce, call.visit.deadline)
+    told = call.services.answers.answer(once, produce)
     if told.replayed:
         call.visit.headers.append((REPLAYED, "true"))
     if told.kept.reason is not None:

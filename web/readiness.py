@@ -12,9 +12,9 @@ from flask import request
 
 from config.clock import MS_PER_S, now_ms
 from models.database_facts import current_revision, head_revision
-from models.errors import Unavailable
+from models.errors import DeadlinePassed, Unavailable
 from web.answers import REST
-from web.bounded_read import BoundedReads
+from web.bounded_read import LOOK_S, BoundedReads, NoAnswer
 from web.errors import Refusal
 from web.services.shared_gauges import read_gauge
 from web.visit import visit_of
@@ -58,10 +58,14 @@ class Readiness:
 
     def parts(self) -> dict[str, Part]:
         """Return every part by name."""
+        redis, database = (
+            self._look("redis", self._redis),
+            self._look("database", self._sql),
+        )
         return {
-            "redis": self._look("redis", self._redis),
-            "database": self._look("database", self._sql),
-            "migrations": self._look("migrations", self._schema),
+            "redis": redis,
+            "database": database,
+            "migrations": self._migrations(database),
             "relay": self._relay(),
             "wechat": wechat_part(),
         }
@@ -69,8 +73,17 @@ class Readiness:
     def _look(self, name: str, read: Callable[[], Part]) -> Part:
         try:
             return self._reads.look(name, read)
+        except (NoAnswer, DeadlinePassed):
+            # Not said to be away: right after a start, on a busy machine, it is us.
+            return Part(ok=False, detail=f"no answer within {LOOK_S:g} s")
         except Unavailable as error:
             return Part(ok=False, detail=f"away: {type(error).__name__}")
+
+    def _migrations(self, database: Part) -> Part:
+        if not database.ok:
+            # A second wait for it would tell nothing new.
+            return Part(ok=False, detail="not known without the database")
+        return self._look("migrations", self._schema)
 
     def _redis(self) -> Part:
         self._stores().ping()

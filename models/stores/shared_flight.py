@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
-from models.errors import RedisUnavailable
+from models.errors import DeadlinePassed, RedisUnavailable
 from models.single_flight import SingleFlight
 from models.stores.keys import FLIGHT_LEASE_MS
 from models.stores.scripts import load_script
@@ -49,13 +49,17 @@ class SharedFlight:
         """Return the value that one of all callers loads now.
 
         A loader that overruns its lease, or whose lease a write took away (see
-        `part`), leaves nothing behind.
+        `part`), leaves nothing behind. Raises `DeadlinePassed` where another loader
+        takes longer than this caller can wait.
         """
-        return self._flights.run(place, lambda: self._lead(place, load))[0]
+        return self._join(place, lambda: self._lead(place, load))
 
     def run_here(self, place: Place, load: Callable[[], bytes]) -> bytes:
-        """Return the value that one caller of this process loads; asks no Redis."""
-        return self._flights.run(place, load)[0]
+        """Return the value that one caller of this process loads; asks no Redis.
+
+        Raises like `run`.
+        """
+        return self._join(place, load)
 
     def part(self, place: Place) -> None:
         """Let later callers of this process not join a load begun before now.
@@ -63,6 +67,12 @@ class SharedFlight:
         Deleting the lease does the same to the other processes.
         """
         self._flights.part(place)
+
+    def _join(self, place: Place, load: Callable[[], bytes]) -> bytes:
+        try:
+            return self._flights.run(place, load)[0]
+        except TimeoutError as error:
+            raise DeadlinePassed("another caller still loads it") from error
 
     def _lead(self, place: Place, load: Callable[[], bytes]) -> bytes:
         mark = secrets.token_hex(8)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from config.clock import Deadline
 from models.database import Database, open_database
 from models.idempotency import Later, Once
 from models.users import User
@@ -23,7 +22,6 @@ ONCE = Once("u_1", "POST /x", "key", "body", "rq_1", 86_400)
 # first thing that runs after a commit.
 DYING = """
 import os, signal
-from config.clock import Deadline
 from config.settings import load_settings
 from models.database import Nobody, open_database
 from models.idempotency import Later, Once
@@ -47,7 +45,7 @@ def act(work):
     return [user.id, user.login_count]
 
 book = AnswerBook(database, keeps=is_final)
-book.answer(ONCE, lambda: database.transact(act, ONCE, later), Deadline.after_ms(5000))
+book.answer(ONCE, lambda: database.transact(act, ONCE, later))
 """
 
 
@@ -81,7 +79,7 @@ class Process:
             return self.database.transact(act, mine, later)
 
         mine = replace(once)
-        return self.book.answer(mine, handle, Deadline.after_ms(9000))
+        return self.book.answer(mine, handle)
 
     def refuse(self, once: Once, error: Exception) -> Told:
         """Answer with an error."""
@@ -90,7 +88,7 @@ class Process:
             self.runs += 1
             raise error
 
-        return self.book.answer(replace(once), handle, Deadline.after_ms(9000))
+        return self.book.answer(replace(once), handle)
 
 
 def open_process(settings: Settings) -> Process:

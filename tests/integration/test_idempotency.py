@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from config.clock import Deadline
 from config.metrics.requests import IDEMPOTENT
+from config.patience import under
 from models import idempotency
 from models.base import database_now
 from models.errors import (
@@ -108,7 +109,7 @@ def test_callers_who_join_wait_without_a_connection(here: Process) -> None:
             return here.database.transact(lambda _: 7, mine)
 
         mine = replace(ONCE)
-        return here.book.answer(mine, slow, Deadline.after_ms(9000))
+        return here.book.answer(mine, slow)
 
     with ThreadPoolExecutor(50) as pool:
         asked = [pool.submit(join, n) for n in range(50)]
@@ -278,7 +279,7 @@ def test_the_first_finished_answer_stands(here: Process, there: Process) -> None
             return [str(id(process))]
 
         mine = replace(ONCE)
-        return process.book.answer(mine, handle, Deadline.after_ms(9000))
+        return process.book.answer(mine, handle)
 
     with ThreadPoolExecutor(2) as pool:
         told = list(pool.map(finish, [here, there]))
@@ -294,7 +295,7 @@ def test_an_answer_that_becomes_a_refusal_after_the_commit(here: Process) -> Non
         raise Conflict(reason="out_of_stock")
 
     once = replace(ONCE)
-    first = here.book.answer(once, handle, Deadline.after_ms(9000))
+    first = here.book.answer(once, handle)
 
     assert first.kept.reason == "out_of_stock"
     assert here.count(ONCE, SUBJECT) == Told(first.kept, replayed=True)
@@ -302,7 +303,7 @@ def test_an_answer_that_becomes_a_refusal_after_the_commit(here: Process) -> Non
 
 def test_an_answer_without_an_effect_is_kept_too(here: Process, there: Process) -> None:
     handle = ["nothing to do"].copy
-    first = here.book.answer(replace(ONCE), handle, Deadline.after_ms(9000))
+    first = here.book.answer(replace(ONCE), handle)
 
     assert there.count(ONCE) == Told(first.kept, replayed=True)
     with pytest.raises(KeyReused):
@@ -340,8 +341,8 @@ def test_a_caller_does_not_wait_beyond_its_deadline(here: Process) -> None:
         return go.wait(9)
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(here.book.answer, ONCE, slow, Deadline.after_ms(9000))
+        pool.submit(here.book.answer, ONCE, slow)
         assert running.wait(9)
-        with pytest.raises(Unavailable):
-            here.book.answer(ONCE, slow, Deadline.after_ms(10))
+        with under(Deadline.after_ms(10)), pytest.raises(Unavailable):
+            here.book.answer(ONCE, slow)
         go.set()

@@ -38,6 +38,7 @@ LIMITS = {
     "DATABASE_STATEMENT_TIMEOUT_S": "599",
 }
 SOON_S = 5
+CROWD = 20
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,66 @@ def test_taking_a_connection_ends_with_its_callers_time(
     assert silences() == before + 1
     own_mariadb.process.thaw()
     database.ping()
+
+
+def test_who_is_late_does_not_ask_a_silent_server(
+    database: Database, own_mariadb: MariaDbServer
+) -> None:
+    before, held = silences(), line(database)
+    own_mariadb.process.freeze()
+
+    with under(Deadline.after_ms(0)), pytest.raises(DeadlinePassed):
+        database.ping()
+
+    assert silences() == before
+    own_mariadb.process.thaw()
+    assert line(database) == held
+
+
+def test_a_crowd_that_wants_one_user_ends_with_its_time(
+    stack: Stack, own_mariadb: MariaDbServer
+) -> None:
+    phone = Phone(stack)
+    own_mariadb.process.freeze()
+    try:
+        assert phone.login().status == 200
+        begun = monotonic()
+        with ThreadPoolExecutor(CROWD) as pool:
+            asked_at_once = [
+                pool.submit(asked, phone, "GET", "/me", None) for _ in range(CROWD)
+            ]
+            answers = [one.result() for one in asked_at_once]
+        took = monotonic() - begun
+    finally:
+        own_mariadb.process.thaw()
+
+    assert {(a.status, a.reason) for a in answers} == {(503, "unavailable")}
+    # One after the other, each with half a second, they need ten.
+    assert took < SOON_S
+
+
+def test_a_session_in_doubt_does_not_wait_for_a_silent_server(
+    stack: Stack, own_mariadb: MariaDbServer
+) -> None:
+    phone = Phone(stack)
+    assert phone.login().status == 200
+    assert phone.rename("known").status == 200
+    assert phone.me().status == 200
+    stack.redis.process.freeze()
+    phone.me()
+    stack.redis.process.thaw()
+    stack.wait(lambda: phone.me().status == 200, within_s=10, what="Redis is back")
+    own_mariadb.process.freeze()
+
+    begun = monotonic()
+    try:
+        answer = asked(phone, "GET", "/me", None)
+    finally:
+        took = monotonic() - begun
+        own_mariadb.process.thaw()
+
+    assert answer.data["nickname"] == "known"
+    assert took < SOON_S
 
 
 def test_a_statement_without_an_answer_is_given_up_with_its_connection(

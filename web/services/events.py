@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from config.clock import MS_PER_S, Deadline, monotonic, now_ms
-from config.patience import under
+from config.patience import for_at_least, under
 from models.events import EventType
 from web.services.event_follower import EventView, Follower, Wish
 
@@ -60,7 +60,8 @@ class EventService:
             return EventPage(follower.next(), follower.cursor)
         self._hub.add(follower.listener)
         try:
-            with under(patience):
+            wished = for_at_least(wait_ms / MS_PER_S)
+            with wished if patience is None else under(patience):
                 return _first_page(follower, self._until(wait_ms, patience))
         finally:
             self._hub.remove(follower.listener)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from config.metrics.requests import IDEMPOTENT
-from config.patience import unhurried
+from config.patience import for_at_least
 from models.errors import (
     Conflict,
     KeyReused,
@@ -23,13 +23,15 @@ from models.single_flight import SingleFlight
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from config.clock import Deadline
     from models.database import Database
     from models.idempotency import Once
 
 # Refusals for what is so now and was not when the request was answered: the user's key
 # at WeChat is another one today. The answer that was given then stands.
 OF_TODAY = (Conflict, OpenDataRefused)
+# For keeping an answer, however impatient its request is. What was not kept is come by
+# once more, and costs nothing a second time.
+KEEPING_S = 1.0
 
 
 class Told(NamedTuple):
@@ -47,19 +49,15 @@ class AnswerBook:
         self._keeps = keeps
         self._flights: SingleFlight[Told] = SingleFlight()
 
-    def answer(
-        self, once: Once, produce: Callable[[], object], deadline: Deadline
-    ) -> Told:
+    def answer(self, once: Once, produce: Callable[[], object]) -> Told:
         """Return what ``produce`` gives, or what an equal request was given.
 
-        Raises `KeyReused`, `Unavailable` when an equal request takes longer than the
-        deadline or SQL is away, and whatever ``produce`` raises that is not kept.
+        Raises `KeyReused`, `Unavailable` when an equal request takes longer than this
+        one's deadline or SQL is away, and whatever ``produce`` raises that is not kept.
         """
         try:
             told, led = self._flights.run(
-                once.flight,
-                lambda: self._first(once, produce),
-                max(0.0, deadline.remaining_s()),
+                once.flight, lambda: self._first(once, produce)
             )
         except KeyReused:
             IDEMPOTENT.labels("refused").inc()
@@ -95,7 +93,7 @@ class AnswerBook:
 
     def _settled(self, once: Once, mine: KeptAnswer) -> Told:
         """Keep an answer that came after the commit; the first one stands."""
-        with unhurried():
+        with for_at_least(KEEPING_S):
             kept = self._database.transact(
                 lambda work: settle(work.session, once, mine)
             )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from config.clock import MS_PER_S
+from config.clock import MS_PER_S, Deadline
 from config.metrics.accounts import STANDINGS
-from config.patience import unhurried
+from config.patience import under
 from models.account_links import find_alias
 from models.errors import DatabaseUnavailable, Forbidden, RedisUnavailable
 from models.standings import NOBODY_SPECIAL, find_user_standing
@@ -98,10 +98,11 @@ class LoginDoorway:
     def _asked_in_doubt(self, user_id: str) -> bool:
         """Ask SQL where Redis may have missed that a user is banned, or a guest's.
 
-        SQL away as well: what Redis knows must do.
+        SQL away as well, or silent: what Redis knows must do.
         """
         if self._stores.redis.in_doubt:
-            with unhurried(), suppress(DatabaseUnavailable):
+            until = Deadline.after_ms(self._tokens.verdict_s * MS_PER_S)
+            with under(until), suppress(DatabaseUnavailable):
                 self._ask(user_id)
                 return True
         return False

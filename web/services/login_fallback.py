@@ -14,9 +14,9 @@ import msgspec
 
 from config.clock import monotonic, now_ms
 from config.metrics.journals import JOURNAL_ADDED
-from config.patience import unhurried
+from config.patience import for_at_least
 from models.account_links import find_alias
-from models.errors import Forbidden, LoginCodeInvalid
+from models.errors import Forbidden, LoginCodeInvalid, Upstream
 from models.login_journal import PURPOSE, JournaledLogin, WeChatNames, seal_login
 from models.sealing import sealer_for
 from models.session_ends import end_by_journal
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     Exchange = Callable[[], tuple[LoginEntry, WeChatSecrets]]
 
 TASK = "tasks.logins.enrich_journaled_login"
+# For the journal of a spent code, however little time WeChat has left.
+JOURNAL_S = 2.0
 # Codes of the last minutes of one process; 1,000 records are about 200 kB.
 REMEMBERED_CODES = 1000
 
@@ -64,8 +66,9 @@ class LoginFallback:
     def record(self, code_key: str, limits: LimitCaller, exchange: Exchange) -> bytes:
         """Exchange the code once in this process and journal the login in SQL.
 
-        Raises what ``exchange`` raises, and `DatabaseUnavailable` when both stores
-        are away.
+        Raises what ``exchange`` raises, `DatabaseUnavailable` when both stores are
+        away, and `Upstream` (``wechat_timeout``) where another caller's exchange takes
+        longer than this one can wait.
         """
 
         def fly() -> bytes:
@@ -77,8 +80,10 @@ class LoginFallback:
                 self._limits.count_failure(limits)
                 raise
 
-        # The leader is bounded by its own deadline, and so are those who join.
-        return self._flights.run(code_key, fly)[0]
+        try:
+            return self._flights.run(code_key, fly)[0]
+        except TimeoutError:
+            raise Upstream(reason="wechat_timeout") from None
 
     def remember(self, code_key: str, raw: bytes) -> None:
         """Keep the record of a login that went through Redis, should Redis go."""
@@ -95,7 +100,7 @@ class LoginFallback:
         its repetition. Raises `Forbidden` (``user_banned``, ``high_risk_user``).
         """
         names = WeChatNames(told.openid, told.unionid)
-        with unhurried(), self._database.unit_of_work() as work:
+        with for_at_least(JOURNAL_S), self._database.unit_of_work() as work:
             entry = _admitted(work, entry)
             sealed = seal_login(self._sealer, JournaledLogin(entry, names))
             ensure_sessions(work.session, [entry])

@@ -102,11 +102,7 @@ class PhoneCalls:
         """
         asked = Asked(claims, code, deadline, bind, once, self._wanted(claims, code))
         try:
-            self._flights.run(
-                asked.wanted.flight,
-                lambda: self._fly(asked),
-                max(0.0, deadline.remaining_s()),
-            )
+            self._flights.run(asked.wanted.flight, lambda: self._fly(asked))
         except TimeoutError:
             raise Upstream(reason="wechat_timeout") from None
 

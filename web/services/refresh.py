@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
-from config.clock import MS_PER_S, now_ms
+from config.clock import MS_PER_S, Deadline, now_ms
 from config.logging import get_logger
 from config.metrics.accounts import (
     REFRESH_PROOFS,
     SESSIONS_HEALED,
     SESSIONS_REVIVED,
 )
-from config.patience import unhurried
+from config.patience import under
 from models import sessions as rows
 from models.errors import (
     DatabaseUnavailable,
@@ -55,6 +55,7 @@ class RefreshService:
     def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
         self._grace_ms = settings.tokens.grace_s * MS_PER_S
         self._life_ms = settings.tokens.refresh_s * MS_PER_S
+        self._verdict_ms = settings.tokens.verdict_s * MS_PER_S
         self._store = stores.sessions
         self._standings = stores.standings
         self._database = database
@@ -176,8 +177,8 @@ class RefreshService:
     def _end_everywhere(self, entry: LoginEntry) -> None:
         """Tell the store that did not find it out; later, if it is away now."""
         try:
-            # A thief must not keep it alive by an impatient request.
-            with unhurried():
+            # A thief must not keep it alive by an impatient request, nor wait for ever.
+            with under(Deadline.after_ms(self._verdict_ms)):
                 self._end.end([entry], "reused")
         except DatabaseUnavailable:
             # Redis has found it out, so it is there.

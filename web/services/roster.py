@@ -173,9 +173,7 @@ class Phones(Protocol):
 class Answers(Protocol):
     """One answer for each Idempotency-Key."""
 
-    def answer(
-        self, once: Once, produce: Callable[[], object], deadline: Deadline
-    ) -> Told:
+    def answer(self, once: Once, produce: Callable[[], object]) -> Told:
         """Return what ``produce`` gives, or what an equal request was given."""
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from config.clock import MS_PER_S, now_ms
+from config.clock import MS_PER_S, Deadline, now_ms
 from config.metrics.accounts import SESSIONS_HEALED
-from config.patience import unhurried
+from config.patience import under, unhurried
 from models import sessions as rows
 from models.errors import (
     DatabaseUnavailable,
@@ -56,6 +56,7 @@ class SessionService:
         database: Database,
     ) -> None:
         self._life_ms = settings.tokens.refresh_s * MS_PER_S
+        self._verdict_ms = settings.tokens.verdict_s * MS_PER_S
         self._database = database
         self._store = stores.sessions
         self._copies = stores.session_list
@@ -115,10 +116,12 @@ class SessionService:
     def recheck(self, claims: Claims) -> None:
         """Refuse a session that lives in Redis but ended in SQL while Redis was away.
 
-        SQL away as well: nothing can have ended there meanwhile. A session that SQL
-        does not know is Redis' to judge. An impatient request does not get around it.
+        SQL away as well, or silent: nothing can have ended there meanwhile. A session
+        that SQL does not know is Redis' to judge. It has ``verdict_s`` for it whatever
+        the request has: an impatient one does not get around it.
         """
-        with unhurried(), suppress(DatabaseUnavailable):
+        until = Deadline.after_ms(self._verdict_ms)
+        with under(until), suppress(DatabaseUnavailable):
             self._judged(claims)
 
     def _judged(self, claims: Claims) -> tuple[rows.SessionFacts | None, UserStanding]:

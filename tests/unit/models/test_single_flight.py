@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from config.clock import Deadline
+from config.patience import under
 from models.single_flight import SingleFlight
 
 if TYPE_CHECKING:
@@ -93,8 +95,8 @@ def test_an_error_reaches_all_who_joined_and_nobody_after(
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(flights.run, "k", source)
         assert source.called.wait(5)
-        with pytest.raises(TimeoutError):
-            flights.run("k", lambda: "never asked", 0.01)
+        with under(Deadline.after_ms(10)), pytest.raises(TimeoutError):
+            flights.run("k", lambda: "never asked")
         source.go.set()
 
         assert isinstance(leader.exception(5), ValueError)

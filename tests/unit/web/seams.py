@@ -213,9 +213,7 @@ class MemoryAnswers:
     asked: list[Once] = field(default_factory=list)
     kept: dict[tuple[str, ...], KeptAnswer] = field(default_factory=dict)
 
-    def answer(
-        self, once: Once, produce: Callable[[], object], _deadline: Deadline, /
-    ) -> Told:
+    def answer(self, once: Once, produce: Callable[[], object]) -> Told:
         self.asked.append(once)
         if once.flight in self.kept:
             return Told(self.kept[once.flight], replayed=True)
