@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from config.clock import Deadline, now_ms
-from config.patience import under
 from models.idempotency import Once
 from models.paid_budgets import most_spent
 from models.paid_calls import PaidCall
@@ -91,8 +90,7 @@ class PrivateHouse:
     ) -> str:
         """Bind by code and return what is shown of the number."""
         deadline = Deadline.after_ms(wait_ms)
-        with under(deadline):
-            return self.phones.bind_by_code(claims, code, deadline, once).phone_masked
+        return self.phones.bind_by_code(claims, code, deadline, once).phone_masked
 
     def profile_phone(self, claims: Claims) -> str | None:
         """Return the number the profile shows."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.clock import now_ms, sleep
+from config.patience import bound_deadline
 from models.errors import Unavailable
-from web.bounded_read import BoundedReads
+from web.bounded_read import BoundedReads, NoAnswer
 from web.ops_app import RELAY_HEARTBEAT, create_ops_app
+from web.readiness import Readiness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from config.settings import Settings
+    from models.stores.container import Stores
     from tests.unit.web.conftest import KeptLines
 
 
@@ -131,6 +134,22 @@ def test_a_look_that_hangs_is_given_up() -> None:
     assert reads.look("other", lambda: 2) == 2
     sleep(0.4)
     assert reads.look("slow", lambda: 3) == 3
+
+
+def test_what_a_look_asks_ends_with_it() -> None:
+    deadline = BoundedReads(seconds=5).look("part", bound_deadline)
+    assert deadline is not None
+    assert deadline.remaining_s() <= 5
+
+
+def test_a_slow_part_is_not_said_to_be_away(tmp_path: Path) -> None:
+    def hang() -> Stores:
+        raise NoAnswer
+
+    parts = Readiness(hang, hang, tmp_path / "none").parts()  # type: ignore[arg-type]
+    assert parts["redis"].detail.startswith("no answer within")
+    assert not parts["redis"].ok
+    assert parts["migrations"].detail == "not known without the database"
 
 
 def test_a_look_tells_unexpected_errors_as_away() -> None:
