@@ -108,8 +108,8 @@ class WeChatSettings(SettingGroup):
         alias="WECHAT_LOGIN_PATIENCE_S",
         gt=0,
         le=30,
-        description="Seconds an exchange of a login code goes on though its caller has "
-        "less time: the code works once, and a repetition gets the answer.",
+        description="Seconds an exchange of a login or phone code goes on though its "
+        "caller has less time: a code works once, and a repetition gets the answer.",
     )
     fair_wait_s: float = Field(
         1.0,

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from models.account_links import add_alias, find_alias, link_accounts
 from models.base import database_now
-from models.errors import Forbidden, Unauthenticated
+from models.errors import Forbidden
 from models.events import Event, EventType
 from models.guests import find_guest_state
 from models.identities import find_by_openid_hash, store_identities
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from models.identities import IdentityRow
     from models.login_entry import LoginEntry
 
-GuestOutcome = Literal["upgraded", "linked", "taken"]
+GuestOutcome = Literal["upgraded", "linked", "taken", "ended"]
 
 
 class Upgraded(NamedTuple):
@@ -52,7 +52,8 @@ def upgrade_guest(
 
     ``guest`` describes the guest's session, which ends here. ``claim`` is asked, when
     SQL knows no user of the person, as whom its logins go on: Redis may know better.
-    Raises `Forbidden` and `Unauthenticated` for a guest, or a person, that may not.
+    A guest that has logged in already (``taken``), or has ended, changes nothing.
+    Raises `Forbidden` for a guest, or a person, that is banned.
     """
     session = work.session
     ensure_user(session, guest.user_id, guest.app_id, guest.began_at)
@@ -64,10 +65,8 @@ def upgrade_guest(
     state = find_guest_state(session, guest)
     if state == "banned":
         raise Forbidden(reason="user_banned", user_id=guest.user_id)
-    if state == "ended":
-        raise Unauthenticated(reason="session_revoked", user_id=guest.user_id)
-    if state == "taken":
-        return Upgraded("taken", person.derived_id)
+    if state != "guest":
+        return Upgraded(state, person.derived_id)
     owner = _find_user_of(session, person) or claim()
     if owner == guest.user_id:
         # A rival that could not ask Redis either may have come first.

@@ -132,6 +132,11 @@ class CodeInvalid(WeChatRefused):
 
     retry = Retry.RELOGIN
 
+    @property
+    def used(self) -> bool:
+        """Whether WeChat knows the code: it was good, and has been exchanged."""
+        return self.errcode == CODE_USED
+
 
 class SessionKeyStale(WeChatRefused):
     """The session_key is missing, replaced or expired: the user must log in again."""
@@ -183,10 +188,11 @@ class ConfigError(WeChatRefused):
     """Our settings or our code are wrong: a person has to act."""
 
 
+CODE_USED: Final = 40163
 # Source: the common error codes and the per-API tables of WeChat's documents.
 ERRCODES: Final[dict[int, type[WeChatRefused]]] = {
     -1: WeChatBusy,
-    **dict.fromkeys((40029, 40163), CodeInvalid),
+    **dict.fromkeys((40029, CODE_USED), CodeInvalid),
     **dict.fromkeys((87007, 87008, 87009), SessionKeyStale),
     40226: HighRisk,
     **dict.fromkeys((40001, 40014, 42001), TokenStale),

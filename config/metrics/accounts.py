@@ -7,13 +7,13 @@ from typing import Final
 from prometheus_client import Counter
 
 LOGINS: Final = Counter("kuaida_logins", "Login attempts by outcome.", ("outcome",))
-LOGINS_OUTLASTED: Final = Counter(
-    "kuaida_logins_outlasted",
-    "Exchanges of a login code that went on when their caller had no more time.",
+CODES_OUTLASTED: Final = Counter(
+    "kuaida_codes_outlasted",
+    "Exchanges of login and phone codes that went on when their caller had no time.",
 )
 GUESTS: Final = Counter(
     "kuaida_guests",
-    "Guests: opened; at login upgraded, linked to a known user, found taken, refused.",
+    "Guests: opened; at login upgraded, linked, found taken or ended, refused.",
     ("outcome",),
 )
 STANDINGS: Final = Counter(

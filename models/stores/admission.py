@@ -224,6 +224,10 @@ class AdmissionStore:
         found = self._redis.execute("GET", code_key)
         return None if found is None else bytes(found)
 
+    def put_record(self, code_key: str, record: bytes, *, life_ms: int) -> None:
+        """Leave the record of a login that Redis knows nothing of, for repeats."""
+        self._redis.execute("SET", code_key, record, "PX", life_ms)
+
     def _refuse(self, rule: str, retry_ms: int, quota: Quota | None) -> None:
         """Raise `Limited`, or only count what would have been refused."""
         if self._limits.dry_run:

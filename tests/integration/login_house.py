@@ -16,11 +16,11 @@ from models.errors import RedisUnavailable
 from models.outbox import Outbox
 from models.stores.container import open_stores
 from web.services.caller import Caller
+from web.services.code_flight import FLIGHT
 from web.services.login import LoginService
 from web.services.login_answer import LoginAnswer
 from web.services.login_attempt import LoginRequest
 from web.services.login_fallback import TASK
-from web.services.login_flight import FLIGHT
 from wechat.gateway import open_gateway
 from wechat.simulator.state import SimApp, SimState
 from wechat.simulator.transport import SimulatedTransport

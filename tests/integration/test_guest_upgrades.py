@@ -14,6 +14,7 @@ import pytest
 from models.account_links import AccountLink, UserAlias
 from models.errors import Unavailable
 from models.identities import Identity
+from models.sealing import IdentityHasher
 from models.standings import PUBLISH, ban
 from models.user_events import read_after
 from models.users import User, ensure_user, update_profile
@@ -345,7 +346,8 @@ def test_who_dies_between_redis_and_sql_leaves_nothing_half_done(
     house: GuestHouse,
 ) -> None:
     guest = house.enter()
-    derived = house.service._hasher.user_id(guest.app_id, PERSON)
+    hasher = IdentityHasher(house.settings.secrets.id_key)
+    derived = hasher.user_id(guest.app_id, PERSON)
     # The process died after the claim: SQL was never told, and the code is spent.
     assert house.stores.standings.claim_alias(derived, guest.user_id) == guest.user_id
 

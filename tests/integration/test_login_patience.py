@@ -36,10 +36,10 @@ def redis_house(
 
 
 def test_an_exchange_ends_though_its_caller_had_no_time(house: House) -> None:
-    house.fault(mode="delay", delay_ms=700, times=1)
+    house.fault(mode="delay", delay_ms=1500, times=1)
     code = house.code()
 
-    assert failure(lambda: house.login(code, timeout_ms=300)).reason == "wechat_timeout"
+    assert failure(lambda: house.login(code, timeout_ms=900)).reason == "wechat_timeout"
     assert house.login(code, timeout_ms=5000).access_token
     assert house.calls() == 1
 

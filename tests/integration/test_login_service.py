@@ -365,3 +365,4 @@ def test_without_both_stores_the_caller_is_told_to_wait(
 
     assert isinstance(told, Unavailable)
     assert told.retry_after_ms
+    assert house.calls() == 0

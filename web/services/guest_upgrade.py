@@ -46,7 +46,8 @@ class GuestUpgrade:
 
         `Unauthenticated`: ``token_invalid`` for anybody else's, ``session_revoked``;
         `Forbidden` for a banned one; `DatabaseUnavailable`. A guest that has logged in
-        already passes: the page may not have got the answer.
+        already passes, whoever sends its token: it proves nothing any more, and to
+        learn whose it became the code would have to be spent.
         """
         if guest.app_id != app_id or not began_as_guest(guest.user_id):
             GUESTS.labels("refused").inc()
@@ -60,24 +61,32 @@ class GuestUpgrade:
             raise Unauthenticated(reason="session_revoked", user_id=guest.user_id)
 
     def _state(self, guest: Claims) -> GuestState:
-        with self._database.read() as session:
-            state = find_guest_state(session, self._described(guest))
-        if state == "guest":
-            # What ended while SQL was away may not be known there yet.
-            with suppress(RedisUnavailable):
-                now = self._stores.sessions.find_current(
-                    guest.session_id, guest.user_id
-                )
-                return "guest" if now is None or now.live else "ended"
+        state = self._state_in_sql(guest)
+        if state == "guest" and not self._lives_in_redis(guest):
+            # What ended while SQL was away may not be known there yet; who logged in
+            # since we looked there is.
+            return "taken" if self._state_in_sql(guest) == "taken" else "ended"
         return state
+
+    def _state_in_sql(self, guest: Claims) -> GuestState:
+        with self._database.read() as session:
+            return find_guest_state(session, self._described(guest))
+
+    def _lives_in_redis(self, guest: Claims) -> bool:
+        """Whether Redis, if it can be asked, has heard of no end."""
+        with suppress(RedisUnavailable):
+            now = self._stores.sessions.find_current(guest.session_id, guest.user_id)
+            return now is None or now.live
+        return True
 
     def upgrade(
         self, guest: Claims, entry: LoginEntry, told: WeChatSecrets
     ) -> LoginEntry:
         """Return ``entry`` for the user as whom the person logs in.
 
-        Raises what `check` raises. Redis away: SQL alone decides, and the outbox
-        brings the alias to Redis.
+        A guest that ended since `check` changes nothing: the code is spent. Raises
+        `Forbidden` for one, or a person, that is banned. Redis away: SQL alone decides,
+        and the outbox brings the alias to Redis.
         """
         person = self._sealer.row(entry.app_id, guest.user_id, told)
         described = msgspec.structs.replace(self._described(guest), ip=entry.ip)
@@ -100,7 +109,7 @@ class GuestUpgrade:
         return msgspec.structs.replace(entry, user_id=done.user_id)
 
     def _tell_redis(self, guest: Claims, done: Upgraded) -> None:
-        if done.outcome == "taken":
+        if done.outcome in {"taken", "ended"}:
             return
         with suppress(RedisUnavailable):
             ended, life_ms = [guest.session_id], self._life_ms

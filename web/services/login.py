@@ -8,40 +8,35 @@ takes its place (`web/services/login_fallback.py`).
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from config.clock import MS_PER_S, Deadline, now_ms
+from config.clock import MS_PER_S, Deadline
 from config.metrics.accounts import LOGINS
-from models.base import new_id
 from models.errors import (
     KuaidaError,
     Limited,
     RedisUnavailable,
     Upstream,
 )
-from models.login_entry import UNKNOWN_EPOCH, LoginEntry
-from models.sealing import IdentityHasher
 from models.stores.admission import Flight
-from models.stores.wechat_keys import WeChatSecrets
 from models.waiting import wait_for
 from web.services.apps import Apps
-from web.services.guest_upgrade import GuestUpgrade
+from web.services.code_flight import Courses, flight_deadline, outlast
 from web.services.login_answer import LoginAnswer, login_answer
 from web.services.login_attempt import Attempt
 from web.services.login_doorway import LoginDoorway
+from web.services.login_exchange import LoginExchange
 from web.services.login_failures import LoginFailures
-from web.services.login_fallback import LoginFallback
-from web.services.login_flight import outlast
+from web.services.login_fallback import Asked, LoginFallback
 from web.services.login_record import (
     decode_record,
     is_record,
     raise_failure,
 )
 from web.services.login_repeat import LoginRepeats
-from web.services.tokens import TokenSigner, hash_of
-from web.services.wechat_faults import translated
-from wechat.errors import WeChatError
+from web.services.tokens import TokenSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,20 +65,17 @@ class LoginService:
         database: Database,
         gateway: Gateway,
     ) -> None:
+        self._code_life_ms = settings.tokens.code_life_s * MS_PER_S
         self._patience_s = settings.wechat.login_patience_s
         self._stores = stores
-        self._gateway = gateway
         self._tokens = TokenSigner(settings)
-        self._hasher = IdentityHasher(settings.secrets.id_key)
+        self._exchange = LoginExchange(settings, stores, database, gateway)
         self._doorway = LoginDoorway(settings, stores, database)
-        self._fallback = LoginFallback(settings, database)
         self._failures = LoginFailures(stores, settings.tokens)
         self._repeats = LoginRepeats(stores, database)
-        self._guests = GuestUpgrade(settings, stores, database)
+        self._fallback = LoginFallback(settings, database, self._repeats.checked)
         self._apps = Apps(settings)
-        self._max_sessions = {
-            app.app_id: app.max_sessions for app in settings.wechat.apps
-        }
+        self._courses = Courses()
 
     def login(self, request: LoginRequest, caller: Caller) -> LoginAnswer:
         """Return tokens for the person behind ``request.code``.
@@ -110,7 +102,8 @@ class LoginService:
         code_hash = sha256(request.code.encode()).hexdigest()
         keys, mark = self._stores.keys, f"f:{secrets.token_hex(8)}"
         names = keys.code(app_id, code_hash), keys.spent_code(app_id, code_hash)
-        return Attempt(request, caller, app_id, *names, mark)
+        course = self._courses.of(names[0])
+        return Attempt(request, caller, app_id, *names, mark, course)
 
     def _record(self, attempt: Attempt) -> bytes:
         try:
@@ -120,7 +113,7 @@ class LoginService:
             raise
         attempt.caller.on_quota(flight.quota)
         if flight.verdict == "alone":
-            return self._repeats.checked(self._outlast(attempt, self._without_redis))
+            return self._outlast(attempt, self._without_redis)
         if flight.verdict == "known":
             return self._repeats.checked(flight.record)
         if flight.verdict == "join":
@@ -131,12 +124,17 @@ class LoginService:
         self, attempt: Attempt, fly: Callable[[Attempt, Deadline], bytes]
     ) -> bytes:
         """Have the exchange end, however little time its caller has."""
-        caller, patience_s = attempt.caller.deadline, self._patience_s
-        return outlast(lambda until: fly(attempt, until), caller, patience_s)
+        return outlast(
+            lambda until: fly(attempt, flight_deadline(until)),
+            attempt.caller.deadline,
+            self._patience_s,
+            attempt.course,
+        )
 
     def _without_redis(self, attempt: Attempt, until: Deadline) -> bytes:
+        asked = Asked(attempt.code_key, attempt.limits, attempt.course)
         return self._fallback.record(
-            attempt.code_key, attempt.limits, lambda: self._exchange(attempt, until)
+            asked, lambda: self._exchange.make(attempt, until), until
         )
 
     def _admit(self, attempt: Attempt) -> Flight:
@@ -176,56 +174,29 @@ class LoginService:
         return self._record(attempt)
 
     def _lead(self, attempt: Attempt, until: Deadline) -> bytes:
+        if known := self._fallback.recall(attempt.code_key):
+            return self._known_again(attempt, known)
         try:
-            entry, found = self._exchange(attempt, until)
+            return self._opened(attempt, until)
         except KuaidaError as error:
+            if known := self._fallback.find_spent(attempt.code_key, error):
+                return self._known_again(attempt, known)
             self._failures.remember(attempt, error)
             raise
+
+    def _opened(self, attempt: Attempt, until: Deadline) -> bytes:
+        entry, found = self._exchange.make(attempt, until)
         try:
             raw = self._doorway.open(attempt.code_key, entry, found)
         except RedisUnavailable:
-            raw = self._fallback.journal(entry, found)
-        except KuaidaError as error:
-            self._failures.remember(attempt, error)
-            raise
+            return self._fallback.journal(attempt.code_key, entry, found)
         self._fallback.remember(attempt.code_key, raw)
         return raw
 
-    def _exchange(
-        self, attempt: Attempt, until: Deadline
-    ) -> tuple[LoginEntry, WeChatSecrets]:
-        code, guest = attempt.request.code, attempt.request.guest
-        if guest is not None:
-            # A refusal must not cost the code.
-            self._guests.check(guest, attempt.app_id)
-        try:
-            found = self._gateway.code2session(attempt.app_id, code, deadline=until)
-        except WeChatError as error:
-            raise translated(error) from error
-        told = WeChatSecrets(found.openid, found.session_key, found.unionid)
-        entry = self._entry(attempt, told)
-        if guest is not None:
-            entry = self._guests.upgrade(guest, entry, told)
-        return entry, told
-
-    def _entry(self, attempt: Attempt, told: WeChatSecrets) -> LoginEntry:
-        at = now_ms()
-        # `Claims.opened_at` reads it there.
-        session_id = new_id("se", at)
-        secret = self._tokens.secret(session_id, attempt.request.code)
-        return LoginEntry(
-            id=new_id("lg"),
-            kind="login",
-            user_id=self._hasher.user_id(attempt.app_id, told.openid),
-            app_id=attempt.app_id,
-            session_id=session_id,
-            at=at,
-            expires_at=self._tokens.ends_at(at, at),
-            has_unionid=told.unionid is not None,
-            device=attempt.request.device,
-            ip=attempt.caller.ip,
-            request_id=attempt.caller.request_id,
-            epoch=UNKNOWN_EPOCH,
-            refresh_hash=hash_of(secret),
-            max_sessions=self._max_sessions[attempt.app_id],
-        )
+    def _known_again(self, attempt: Attempt, record: bytes) -> bytes:
+        """Tell Redis of a login that it had no record of: it was away, or wiped."""
+        with suppress(RedisUnavailable):
+            self._stores.admission.put_record(
+                attempt.code_key, record, life_ms=self._code_life_ms
+            )
+        return self._repeats.checked(record)

@@ -10,6 +10,7 @@ from models.stores.admission import Caller as LimitCaller
 if TYPE_CHECKING:
     from models.device_info import DeviceInfo
     from web.services.caller import Caller, Claims
+    from web.services.code_flight import Course
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Attempt:
     code_key: str
     spent_key: str
     mark: str
+    course: Course
 
     @property
     def limits(self) -> LimitCaller:

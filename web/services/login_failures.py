@@ -19,7 +19,8 @@ from models.errors import (
     Upstream,
 )
 from models.stores.admission import FailedExchange
-from web.services.login_record import encode_record, failure_record
+from web.services.login_record import encode_record, failure_record, is_lasting
+from web.services.wechat_faults import was_used_up
 from wechat.errors import WeChatError
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 # Long enough for who asked at the same moment, short enough to be over at a retry.
 PASSING_FAULT_MS: Final = 500
-LASTING_FAULTS: Final = ("login_code_invalid", "high_risk_user")
 
 
 class LoginFailures:
@@ -42,7 +42,8 @@ class LoginFailures:
     def remember(self, attempt: Attempt, error: KuaidaError) -> None:
         """Leave ``error`` to the others, and give it the wait that it implies.
 
-        Counts a refused code against its device. Redis away: nobody is told.
+        Counts a refused code against its device, unless we had used it up. Redis
+        away: nobody is told.
         """
         life_ms = self._life_ms(error)
         if life_ms == PASSING_FAULT_MS and isinstance(error, Upstream | Limited):
@@ -52,7 +53,7 @@ class LoginFailures:
             mark=attempt.mark,
             record=encode_record(failure_record(error)),
             life_ms=life_ms,
-            counts=isinstance(error, LoginCodeInvalid),
+            counts=isinstance(error, LoginCodeInvalid) and not was_used_up(error),
             spent_key=attempt.spent_key,
             spent_ms=self._code_life_ms if _may_be_spent(error) else 0,
         )
@@ -60,7 +61,7 @@ class LoginFailures:
             self._admission.record_failure(attempt.limits, attempt.code_key, failed)
 
     def _life_ms(self, error: KuaidaError) -> int:
-        if error.reason in LASTING_FAULTS:
+        if is_lasting(error):
             return self._code_life_ms
         if error.reason == "wechat_timeout" or isinstance(error, Unauthenticated):
             # Its caller had no more time, or sent a guest's token that was refused;

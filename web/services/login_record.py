@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from models.login_entry import LoginEntry
 
 MARK = b"r"
+# What a code is refused for as long as it lives.
+LASTING = ("login_code_invalid", "high_risk_user")
 _KINDS: tuple[type[KuaidaError], ...] = (
     LoginCodeInvalid,
     Forbidden,
@@ -94,6 +96,11 @@ def failure_record(error: KuaidaError) -> LoginRecord:
         reason=error.reason,
         retry_after_ms=error.retry_after_ms,
     )
+
+
+def is_lasting(error: KuaidaError) -> bool:
+    """Whether everybody who sends the code is to be refused so, not only those now."""
+    return error.reason in LASTING
 
 
 def raise_failure(record: LoginRecord) -> None:

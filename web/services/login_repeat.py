@@ -5,12 +5,18 @@ Asked only for repeats; the first login pays nothing for it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from config.clock import now_ms
-from models.errors import Forbidden, LoginCodeInvalid, RedisUnavailable
+from models.errors import (
+    DatabaseUnavailable,
+    Forbidden,
+    LoginCodeInvalid,
+    RedisUnavailable,
+)
 from models.sessions import find_session_facts
 from models.standings import find_user_standing
 from models.stores.sessions import Current
@@ -34,16 +40,14 @@ class LoginRepeats:
 
         Raises `LoginCodeInvalid` when the session has ended: the code is used up, and
         its tokens would be refused; `Forbidden` (``high_risk_user``). Redis away: SQL
-        is asked, and raises `DatabaseUnavailable`. A failure, and a session that no
-        store knows yet, stay as they are.
+        is asked, and raises `DatabaseUnavailable`. What Redis does not know SQL may,
+        if it can be asked. A failure, and a session that no store knows yet, stay as
+        they are.
         """
         record, profile = decode_record(raw)
         if not record.session_id:
             return raw
-        try:
-            now = self._sessions.find_current(record.session_id, record.user_id)
-        except RedisUnavailable:
-            now = self._in_sql(record)
+        now = self._find_current(record)
         if now is None:
             return raw
         if not now.live:
@@ -56,6 +60,17 @@ class LoginRepeats:
             record, generation=now.generation, rotated_at=now.rotated_at
         )
         return encode_record(fresh) + (b"\n" + profile if profile else b"")
+
+    def _find_current(self, record: LoginRecord) -> Current | None:
+        try:
+            found = self._sessions.find_current(record.session_id, record.user_id)
+        except RedisUnavailable:
+            return self._in_sql(record)
+        if found is None:
+            # Opened while Redis was away, or lost by it since.
+            with suppress(DatabaseUnavailable):
+                return self._in_sql(record)
+        return found
 
     def _in_sql(self, record: LoginRecord) -> Current | None:
         with self._database.read() as session:

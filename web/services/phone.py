@@ -24,6 +24,7 @@ from models.risk_actions import clear_verified
 from models.sealed_phones import PhoneSealer
 from models.standings import NOBODY_SPECIAL, find_user_standing
 from models.users import ensure_user
+from web.services.phone_calls import Use
 from wechat.answers import phone_of
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ class PhoneService:
         def bind(work: UnitOfWork, number: PhoneNumber) -> bool:
             return self._bind(work, claims, self._sealed(claims, number))
 
-        self._calls.run(claims, code, deadline, bind, once)
-        self._refresh_copies(claims)
+        use = Use(bind, lambda: self._refresh_copies(claims))
+        self._calls.run(claims, code, deadline, use, once)
         return self._bound(claims)
 
     def bind_by_data(

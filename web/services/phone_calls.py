@@ -2,6 +2,7 @@
 
 WeChat bills every success. So the call is reserved in SQL before it is made, one caller
 among all processes makes it, and its end is written in the commit that uses the number.
+It goes on without a caller who has no time for it: the code sent again meets its end.
 What is not known counts as spent. `models/paid_calls.py` is the ledger.
 """
 
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from config.clock import Deadline
 from config.metrics.paid_calls import PAID_CALLS, PAID_CAP, PAID_FEN, PAID_REFUSED
-from config.patience import unhurried
+from config.patience import under, unhurried
 from models.errors import (
     Conflict,
     DatabaseUnavailable,
@@ -27,6 +28,7 @@ from models.paid_calls import Caps, Wanted, find_call, reservation, settle_call
 from models.sealing import IdentityHasher
 from models.single_flight import SingleFlight
 from models.waiting import wait_for
+from web.services.code_flight import Course, Courses, outlast
 from web.services.wechat_faults import translated
 from wechat.errors import CodeInvalid, UserState, WeChatError, WeChatRefused
 
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from wechat.answers import PhoneNumber
     from wechat.gateway import Gateway
 
-    Bind = Callable[[UnitOfWork, PhoneNumber], bool]
-
 KIND = "phone"
 # Callers that wait for another process's call look for its end this often.
 POLL_S = 0.05
@@ -54,16 +54,23 @@ RESERVE_SHARE = 0.2
 WORTHWHILE_S = 0.5
 
 
+class Use(NamedTuple):
+    """What is done with a number: in the commit of its price, and after it."""
+
+    bind: Callable[[UnitOfWork, PhoneNumber], bool]
+    tell: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request: whose code, how long it waits, and what is done with the number."""
+    """One request: whose code, what is done with the number, where its flight is."""
 
     claims: Claims
     code: str = field(repr=False)
-    deadline: Deadline
-    bind: Bind
+    use: Use
     once: Once | None
     wanted: Wanted
+    course: Course
 
 
 class Landed(NamedTuple):
@@ -85,24 +92,34 @@ class PhoneCalls:
         self._hasher = IdentityHasher(settings.secrets.id_key)
         self._openids = OpenIds(settings.secrets, database, stores.wechat_keys)
         self._flights: SingleFlight[None] = SingleFlight()
+        self._courses = Courses()
+        self._patience_s = settings.wechat.login_patience_s
 
     def run(
         self,
         claims: Claims,
         code: str,
         deadline: Deadline,
-        bind: Bind,
+        use: Use,
         once: Once | None,
     ) -> None:
-        """Get the number behind ``code`` and ``bind`` it, in one commit with its price.
+        """Get the number behind ``code`` and bind it, in one commit with its price.
 
-        Who sends the same code again joins, or meets what became of it. ``bind`` says
-        False when another account has the number: `Conflict`. The other errors are
-        those of `PhoneService.bind_by_code`.
+        Who sends the same code again joins, or meets what became of it. ``use.bind``
+        says False when another account has the number: `Conflict`. The other errors
+        are those of `PhoneService.bind_by_code`.
         """
-        asked = Asked(claims, code, deadline, bind, once, self._wanted(claims, code))
+        wanted = self._wanted(claims, code)
+        course = self._courses.of(wanted.flight)
+        asked = Asked(claims, code, use, once, wanted, course)
+        outlast(
+            lambda until: self._join(asked, until), deadline, self._patience_s, course
+        )
+
+    def _join(self, asked: Asked, until: Deadline) -> None:
         try:
-            self._flights.run(asked.wanted.flight, lambda: self._fly(asked))
+            with under(until):
+                self._flights.run(asked.wanted.flight, lambda: self._fly(asked, until))
         except TimeoutError:
             raise Upstream(reason="wechat_timeout") from None
 
@@ -119,22 +136,23 @@ class PhoneCalls:
             Caps(private.phone_monthly_cap_fen, private.phone_user_daily),
         )
 
-    def _fly(self, asked: Asked) -> None:
+    def _fly(self, asked: Asked, until: Deadline) -> None:
         openid = self._openids.find(asked.claims.app_id, asked.claims.user_id)
         if openid is None:
             raise Conflict(reason="session_key_stale")
         while True:
             call = self._reserve(asked)
             if call.leads:
-                return self._lead(asked, call, openid)
-            landed = wait_for(
-                lambda: self._landed(asked),
-                seconds=asked.deadline.remaining_s(),
-                every_s=POLL_S,
-            )
+                return self._lead(asked, call, openid, until)
+            with asked.course.at_wechat():
+                landed = wait_for(
+                    lambda: self._landed(asked),
+                    seconds=until.remaining_s(),
+                    every_s=POLL_S,
+                )
             if landed is not None and landed.call is not None:
                 return _raise_refusal(landed.call.refusal)
-            if landed is None or asked.deadline.remaining_s() < WORTHWHILE_S:
+            if landed is None or until.remaining_s() < WORTHWHILE_S:
                 raise Upstream(reason="wechat_timeout")
 
     def _reserve(self, asked: Asked) -> CallView:
@@ -156,25 +174,28 @@ class PhoneCalls:
             call = find_call(session, asked.wanted.flight)
         return None if call is not None and call.state == "reserved" else Landed(call)
 
-    def _lead(self, asked: Asked, call: CallView, openid: str) -> None:
+    def _lead(self, asked: Asked, call: CallView, openid: str, until: Deadline) -> None:
         client = self._gateway.client(asked.claims.app_id)
-        deadline = asked.deadline.with_reserve(RESERVE_S, RESERVE_SHARE)
+        deadline = until.with_reserve(RESERVE_S, RESERVE_SHARE)
         try:
-            number = client.phone_number(asked.code, openid, deadline=deadline)
+            with asked.course.at_wechat():
+                number = client.phone_number(asked.code, openid, deadline=deadline)
         except WeChatError as error:
             raise self._failed(call, error) from error
         # It is paid for: number and price are written however impatient the client is.
         with unhurried():
             bound = self._database.transact(
-                lambda work: self._charge(work, call, number, asked.bind)
+                lambda work: self._charge(work, call, number, asked.use)
             )
+            if bound:
+                asked.use.tell()
         if not bound:
             raise Conflict
 
     def _charge(
-        self, work: UnitOfWork, call: CallView, number: PhoneNumber, bind: Bind
+        self, work: UnitOfWork, call: CallView, number: PhoneNumber, use: Use
     ) -> bool:
-        bound = bind(work, number)
+        bound = use.bind(work, number)
         refusal = None if bound else Conflict.reason
         settle_call(work.session, call.id, "charged", refusal=refusal)
         self._count("charged")

@@ -48,3 +48,13 @@ def translated(error: WeChatError) -> KuaidaError:
         if isinstance(error, kind):
             return fault
     return Upstream(str(error))
+
+
+def was_used_up(error: KuaidaError) -> bool:
+    """Whether WeChat refused a code that was good once: then we have exchanged it.
+
+    Nobody else has the app's secret. So it is no failed login; who guesses codes is
+    told that they are invalid.
+    """
+    cause = error.__cause__
+    return isinstance(cause, CodeInvalid) and cause.used

@@ -79,7 +79,8 @@ class LoginData(msgspec.Struct):
         description=(
             "The same code sent again gives the same session. With the access token "
             "of a guest as `guest_token` the guest becomes the person's account, or is "
-            "linked to the one there is. A token that is refused (401) costs no code."
+            "linked to the one there is. A token that is refused (401) costs no code; "
+            "that of a guest that has logged in already changes nothing."
         ),
         body=LoginBody,
         answer=LoginData,

@@ -29,7 +29,8 @@ class PhoneBody(msgspec.Struct, forbid_unknown_fields=True):
             "Give the code of the phone button, or its encrypted data. The same number "
             "again changes nothing, another one takes its place. `conflict`: another "
             "account of this app has the number. `login_code_invalid`: let the user "
-            "tap the button again. `rate_limited` also when the budget for numbers by "
+            "tap the button again. After `wechat_timeout` send the same code again. "
+            "`rate_limited` also when the budget for numbers by "
             "code is spent."
         ),
         body=PhoneBody,

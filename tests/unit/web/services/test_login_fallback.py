@@ -1,4 +1,4 @@
-"""Logins of one process without Redis: one exchange a code, for the life of a code."""
+"""Logins without Redis: one exchange a code, for the life of a code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from config.clock import now_ms, sleep
+from config.clock import Deadline, now_ms, sleep
 from models.base import Base, new_id
 from models.database import open_database
-from models.errors import DatabaseUnavailable, Limited, LoginCodeInvalid
+from models.errors import DatabaseUnavailable, Limited, LoginCodeInvalid, Upstream
 from models.login_entry import LoginEntry
 from models.login_journal import PURPOSE, WeChatNames, unseal_bytes, unseal_login
 from models.outbox import Outbox
@@ -21,10 +21,15 @@ from models.sessions import Session
 from models.stores.admission import Caller
 from models.stores.wechat_keys import WeChatSecrets
 from models.tables import METADATA
-from web.services.login_fallback import REMEMBERED_CODES, TASK, LoginFallback
+from tests.servers.process import wait_until
+from web.services.code_flight import Course
+from web.services.login_fallback import REMEMBERED_CODES, TASK, Asked, LoginFallback
+from web.services.login_record import decode_record
+from wechat.errors import CODE_USED, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from config.settings import Settings
     from models.database import Database
@@ -46,10 +51,22 @@ def entry() -> LoginEntry:
     )
 
 
+def exchanged(
+    fallback: LoginFallback,
+    exchange: Callable[[], tuple[LoginEntry, WeChatSecrets]],
+    *,
+    code: str = "code-1",
+    patience_ms: int = 3000,
+) -> bytes:
+    """Have one caller send a code, with that much time for WeChat."""
+    asked = Asked(code, PHONE, Course())
+    return fallback.record(asked, exchange, Deadline.after_ms(patience_ms))
+
+
 class Exchange:
     """Counts; waits until told to go on."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: BaseException | None = None) -> None:
         self.calls = 0
         self.go = threading.Event()
         self.go.set()
@@ -74,13 +91,19 @@ def database(settings: Settings) -> Iterator[Database]:
 
 @pytest.fixture
 def fallback(settings: Settings, database: Database) -> LoginFallback:
-    return LoginFallback(settings, database)
+    return LoginFallback(settings, database, bytes)
+
+
+@pytest.fixture
+def rival(settings: Settings, database: Database) -> LoginFallback:
+    """Give what another process has: only the database is shared."""
+    return LoginFallback(settings, database, bytes)
 
 
 def test_a_login_is_a_session_row_and_sealed_work(
     fallback: LoginFallback, database: Database, settings: Settings
 ) -> None:
-    fallback.record("code-1", PHONE, Exchange())
+    exchanged(fallback, Exchange())
 
     with database.read() as session:
         row = session.query(Session).one()
@@ -102,9 +125,7 @@ def test_callers_with_one_code_share_one_exchange(
     exchange = Exchange()
     exchange.go.clear()
     with ThreadPoolExecutor(8) as pool:
-        asked = [
-            pool.submit(fallback.record, "code-1", PHONE, exchange) for _ in range(8)
-        ]
+        asked = [pool.submit(exchanged, fallback, exchange) for _ in range(8)]
         exchange.go.set()
         records = {future.result(5) for future in asked}
 
@@ -113,34 +134,113 @@ def test_callers_with_one_code_share_one_exchange(
         assert session.query(Session).count() == 1
 
 
-def test_a_failed_exchange_is_told_and_forgotten(fallback: LoginFallback) -> None:
-    with pytest.raises(LoginCodeInvalid):
-        fallback.record("code-1", PHONE, Exchange(LoginCodeInvalid()))
+def test_a_passing_failure_is_told_and_forgotten(fallback: LoginFallback) -> None:
+    with pytest.raises(Upstream):
+        exchanged(fallback, Exchange(Upstream()))
 
     again = Exchange()
-    fallback.record("code-1", PHONE, again)
+    exchanged(fallback, again)
 
     assert again.calls == 1
+
+
+def test_a_refused_code_stays_refused_for_all_processes(
+    fallback: LoginFallback, rival: LoginFallback
+) -> None:
+    with pytest.raises(LoginCodeInvalid):
+        exchanged(fallback, Exchange(LoginCodeInvalid()))
+
+    again = Exchange()
+    record, _ = decode_record(exchanged(rival, again))
+
+    assert (record.kind, again.calls) == ("LoginCodeInvalid", 0)
+
+
+def test_processes_with_one_code_share_one_exchange(
+    fallback: LoginFallback, rival: LoginFallback, database: Database
+) -> None:
+    exchange, other = Exchange(), Exchange()
+    exchange.go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(exchanged, fallback, exchange)
+        wait_until(lambda: exchange.calls, within_s=5, what="WeChat is asked")
+        joined = pool.submit(exchanged, rival, other)
+        sleep(0.1)
+        exchange.go.set()
+
+        assert joined.result(5) == leader.result(5)
+    assert (exchange.calls, other.calls) == (1, 0)
+    with database.read() as session:
+        assert session.query(Session).count() == 1
+
+
+def test_who_joined_tries_by_itself_when_the_leader_failed(
+    fallback: LoginFallback, rival: LoginFallback
+) -> None:
+    exchange, other = Exchange(Upstream()), Exchange()
+    exchange.go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        leader = pool.submit(exchanged, fallback, exchange)
+        wait_until(lambda: exchange.calls, within_s=5, what="WeChat is asked")
+        joined = pool.submit(exchanged, rival, other)
+        sleep(0.1)
+        exchange.go.set()
+
+        assert isinstance(leader.exception(5), Upstream)
+        assert joined.result(5)
+    assert other.calls == 1
+
+
+def test_a_flight_whose_leader_died_is_led_anew(
+    fallback: LoginFallback, rival: LoginFallback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.services.login_fallback.LANDING_S", 0.0)
+    with pytest.raises(SystemExit):
+        exchanged(fallback, Exchange(SystemExit()), patience_ms=300)
+
+    exchange = Exchange()
+    with pytest.raises(Upstream) as told:
+        exchanged(rival, exchange, patience_ms=100)
+    assert (told.value.reason, exchange.calls) == ("wechat_timeout", 0)
+
+    sleep(0.3)
+    assert exchanged(rival, exchange)
+    assert exchange.calls == 1
+
+
+def test_a_code_used_up_by_a_rival_gets_the_rivals_session(
+    fallback: LoginFallback, rival: LoginFallback, database: Database
+) -> None:
+    mine, told = entry(), TOLD
+
+    def used() -> NoReturn:
+        # As when the rival led by Redis, which went away meanwhile.
+        fallback.journal("code-1", mine, told)
+        raise LoginCodeInvalid from refusal("/sns/jscode2session", CODE_USED, "used")
+
+    record, _ = decode_record(exchanged(rival, used))
+
+    assert record.session_id == mine.session_id
 
 
 def test_a_code_that_is_over_is_asked_of_wechat_again(
     make_settings: Callable[..., Settings], database: Database
 ) -> None:
-    fallback = LoginFallback(make_settings(CODE_LIFE_S="1"), database)
+    fallback = LoginFallback(make_settings(CODE_LIFE_S="1"), database, bytes)
     exchange = Exchange()
-    first = fallback.record("code-1", PHONE, exchange)
-    assert fallback.record("code-1", PHONE, exchange) == first
+    first = exchanged(fallback, exchange)
+    assert exchanged(fallback, exchange) == first
 
     sleep(1.05)
 
-    assert fallback.record("code-1", PHONE, exchange) != first
+    assert exchanged(fallback, exchange) != first
     assert exchange.calls == 2
 
 
 def test_memory_of_codes_is_bounded(
     make_settings: Callable[..., Settings], database: Database
 ) -> None:
-    fallback = LoginFallback(make_settings(RATE_LIMITS="off"), database)
+    fallback = LoginFallback(make_settings(RATE_LIMITS="off"), database, bytes)
     for n in range(REMEMBERED_CODES + 20):
         fallback.remember(f"code-{n}", b"r")
 
@@ -151,7 +251,7 @@ def test_limits_hold_without_redis(
     make_settings: Callable[..., Settings], database: Database
 ) -> None:
     rules = '{"login.device": "2/0.001"}'
-    fallback = LoginFallback(make_settings(RATE_LIMITS=rules), database)
+    fallback = LoginFallback(make_settings(RATE_LIMITS=rules), database, bytes)
     fallback.admit(PHONE)
     assert fallback.admit(PHONE) == (2, 0, 2000)
 
@@ -163,7 +263,7 @@ def test_limits_hold_without_redis(
 def test_refused_codes_lock_out_without_redis(
     make_settings: Callable[..., Settings], database: Database
 ) -> None:
-    fallback = LoginFallback(make_settings(LOGIN_FAILURES="3/300"), database)
+    fallback = LoginFallback(make_settings(LOGIN_FAILURES="3/300"), database, bytes)
 
     def refuse() -> NoReturn:
         raise LoginCodeInvalid
@@ -171,7 +271,7 @@ def test_refused_codes_lock_out_without_redis(
     for number in range(3):
         fallback.admit(PHONE)
         with pytest.raises(LoginCodeInvalid):
-            fallback.record(f"code-{number}", PHONE, refuse)
+            exchanged(fallback, refuse, code=f"code-{number}")
 
     with pytest.raises(Limited) as refused:
         fallback.admit(PHONE)
@@ -180,13 +280,31 @@ def test_refused_codes_lock_out_without_redis(
     fallback.admit(replace(PHONE, device="other"))
 
 
-def test_without_both_stores_the_caller_is_told_to_wait(
-    make_settings: Callable[..., Settings], tmp_path
+def test_a_code_that_we_used_up_locks_nobody_out(
+    make_settings: Callable[..., Settings], database: Database
+) -> None:
+    fallback = LoginFallback(make_settings(LOGIN_FAILURES="3/300"), database, bytes)
+
+    def refuse() -> NoReturn:
+        raise LoginCodeInvalid from refusal("/sns/jscode2session", CODE_USED, "used")
+
+    for number in range(3):
+        with pytest.raises(LoginCodeInvalid):
+            exchanged(fallback, refuse, code=f"code-{number}")
+
+    fallback.admit(PHONE)
+
+
+def test_without_both_stores_the_code_is_not_spent(
+    make_settings: Callable[..., Settings], tmp_path: Path
 ) -> None:
     nowhere = make_settings(DATABASE_URL=f"sqlite:///{tmp_path / 'no' / 'such.db'}")
-    fallback = LoginFallback(nowhere, open_database(nowhere))
+    fallback = LoginFallback(nowhere, open_database(nowhere), bytes)
+
+    exchange = Exchange()
 
     with pytest.raises(DatabaseUnavailable) as refused:
-        fallback.record("code-1", PHONE, Exchange())
+        exchanged(fallback, exchange)
 
     assert refused.value.retry_after_ms
+    assert exchange.calls == 0
