@@ -77,7 +77,8 @@ def test_the_inbox_mark_is_what_keeps_an_effect_single(
 
     assert run_again(ground) == []
     without(ground, "inbox", "worker")
-    assert len(run_again(ground)) == 1
+    # On a busy machine the old worker may have had the first one in hand.
+    assert any(run_again(ground) for _ in range(3))
 
 
 def late_steps(ground: Ground) -> int:
@@ -121,7 +122,7 @@ def test_the_sweeper_is_what_brings_a_lost_message_back(
 
 
 def doubled_keys(ground: Ground, phone: Phone, rounds: int) -> int:
-    """Send equal writes at the same moment; count rounds with more than one effect."""
+    """Send equal writes at the same moment until a round has more than one effect."""
     count = "SELECT COUNT(*) FROM user_events WHERE type = 'profile.updated'"
     doubled = 0
 
@@ -140,6 +141,8 @@ def doubled_keys(ground: Ground, phone: Phone, rounds: int) -> int:
             answers = list(pool.map(write, [key] * AT_ONCE))
             assert 200 in {answer.status for answer in answers}
             doubled += ground.number(count) - before > 1
+            if doubled:
+                break
     return doubled
 
 
@@ -153,4 +156,4 @@ def test_the_unique_key_is_what_makes_equal_writes_one(
     assert doubled_keys(ground, phone, rounds=5) == 0
     # The one index that two processes meet at; the code in front of it stays.
     ground.execute("ALTER TABLE idempotency_keys DROP PRIMARY KEY")
-    assert doubled_keys(ground, phone, rounds=12) > 0
+    assert doubled_keys(ground, phone, rounds=60) > 0
