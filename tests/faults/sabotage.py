@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from models import outbox_lease
-from tasks import base
+from tasks import work
 from workers import outbox_relay
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 VARIABLE = "SABOTAGE"
 # What is replaced below are names these modules import, not names they export.
 LEASE: Any = outbox_lease
-TASKS: Any = base
+TASKS: Any = work
 RELAY: Any = outbox_relay
 
 
@@ -30,12 +30,12 @@ def forget_done_marks() -> None:
 
 def ignore_fences() -> None:
     """Let whoever comes last write: an overtaken attempt is not recognised."""
-    close = LEASE._close
+    change = LEASE._change
 
     def unfenced(session: Any, row_id: str, _fence: object, **values: object) -> Any:
-        return close(session, row_id, None, **values)
+        return change(session, row_id, None, **values)
 
-    LEASE._close = unfenced
+    LEASE._change = unfenced
 
 
 def never_resend() -> None:
