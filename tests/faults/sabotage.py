@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from models import outbox_lease
 from tasks import work
@@ -15,46 +16,50 @@ from workers import outbox_relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 VARIABLE = "SABOTAGE"
-# What is replaced below are names these modules import, not names they export.
-LEASE: Any = outbox_lease
-TASKS: Any = work
-RELAY: Any = outbox_relay
 
 
 def forget_done_marks() -> None:
     """Treat each message as new: the inbox row guards no more."""
-    TASKS.mark_done = lambda *_: True
+    replace(work, "mark_done", lambda _: lambda *_: True)
 
 
 def ignore_fences() -> None:
     """Let whoever comes last write: an overtaken attempt is not recognised."""
-    change = LEASE._change
 
-    def unfenced(session: Any, row_id: str, _fence: object, **values: object) -> Any:
-        return change(session, row_id, None, **values)
+    def without_fence(change: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda session, row_id, _, **values: change(
+            session, row_id, None, **values
+        )
 
-    LEASE._change = unfenced
+    replace(outbox_lease, "_change", without_fence)
 
 
 def never_resend() -> None:
     """Claim new rows only: what was sent and not finished is nobody's any more."""
-    RELAY.claim = only_ready(RELAY.claim)
-    RELAY.list_due_lanes = only_ready(RELAY.list_due_lanes)
+    replace(outbox_relay, "claim", only_ready)
+    replace(outbox_relay, "list_due_lanes", only_ready)
 
 
 def only_ready(act: Callable[..., Any]) -> Callable[..., Any]:
     """Return ``act`` as it would be if rows that were sent were closed."""
 
     def narrowed(*args: Any, **how: Any) -> Any:
-        states, LEASE.OPEN_STATES = LEASE.OPEN_STATES, ("ready",)
-        try:
+        with patch.object(outbox_lease, "OPEN_STATES", ("ready",)):
             return act(*args, **how)
-        finally:
-            LEASE.OPEN_STATES = states
 
     return narrowed
+
+
+def replace(
+    module: ModuleType,
+    name: str,
+    change: Callable[[Callable[..., Any]], Callable[..., Any]],
+) -> None:
+    """Put ``change`` of a function in its place; a name that has moved is an error."""
+    setattr(module, name, change(getattr(module, name)))
 
 
 GUARDS: dict[str, Callable[[], None]] = {
