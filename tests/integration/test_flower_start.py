@@ -9,8 +9,7 @@ from kombu.exceptions import OperationalError
 
 from config.clock import Deadline
 from config.queues import Queue
-from tasks.app import configure
-from workers.flower_start import unread, wait_for_readers
+from workers.flower_start import asking_app, unread, wait_for_readers
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -59,6 +58,6 @@ def test_it_starts_without_those_who_do_not_come() -> None:
 
 def test_without_any_worker_nothing_is_read(settings: Settings, redis_url: str) -> None:
     chosen = settings.redis.model_copy(update={"broker_url": redis_url})
-    app = configure(settings.model_copy(update={"redis": chosen}))
+    asking = asking_app(settings.model_copy(update={"redis": chosen}))
 
-    assert unread(app) == set(Queue)
+    assert unread(asking) == set(Queue)
