@@ -179,7 +179,7 @@ class RefreshService:
         try:
             # A thief must not keep it alive by an impatient request, nor wait for ever.
             with under(Deadline.after_ms(self._verdict_ms)):
-                self._end.end([entry], "reused")
+                self._end.end_reused(entry)
         except DatabaseUnavailable:
             # Redis has found it out, so it is there.
             with suppress(RedisUnavailable):

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from config.clock import MS_PER_S
+from models.errors import Forbidden, Unauthenticated
+from models.session_ended import find_end
 from models.session_ends import Owner, end_sessions
 from models.sessions import EndReason, ensure_sessions
+from models.standings import find_user_standing
 from models.users import ensure_user
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from models.idempotency import Once
     from models.login_entry import LoginEntry
     from models.stores.container import Stores
+    from web.services.caller import Claims
 
 
 class Revoked(msgspec.Struct):
@@ -41,48 +45,83 @@ class SessionEnd:
         # So long a copy may be believed that somebody restores.
         self._mark_ms = settings.tokens.refresh_s * MS_PER_S
 
-    def end(
+    def end_asked(
         self,
+        asker: Claims,
         entries: Sequence[LoginEntry],
-        reason: EndReason,
         once: Once | None = None,
         more: Callable[[UnitOfWork], None] | None = None,
     ) -> Revoked:
-        """End the sessions that ``entries`` describe; tells how many were live.
+        """End the sessions that ``entries`` describe, as the session of ``asker`` asks.
 
-        ``more`` is done in the same commit. Redis away: the copies are marked when it
-        is back, by this process or by the outbox. Raises `DatabaseUnavailable`;
-        nothing is half done then.
+        Of sessions that end each other at once one wins, and is left. ``more`` is done
+        in the same commit. Tells how many were live. Raises `Unauthenticated` or
+        `Forbidden` when its own has ended since admission, and `DatabaseUnavailable`;
+        nothing is half done then. Redis away: the copies are marked when it is back,
+        by this process or by the outbox.
         """
-        ids = [entry.session_id for entry in entries]
 
         def act(work: UnitOfWork) -> Revoked:
-            ended: list[str] = []
-            if entries:
-                ended = _end(work, entries, reason)
+            _enter(work, asker)
+            ended = _end(work, entries, "logout")
             if more is not None:
                 more(work)
             return Revoked(len(ended))
 
         revoked = self._database.transact(act, once)
-        if entries:
-            user_id, life_ms = entries[0].user_id, self._mark_ms
-            mark = partial(
-                self._store.revoke, user_id, ids, life_ms=life_ms, reason=reason
-            )
-            self._late.attempt(mark)
+        self._mark(entries, "logout")
         return revoked
+
+    def end_reused(self, entry: LoginEntry) -> None:
+        """End a session whose refresh token came back; Redis and errors as above."""
+
+        def act(work: UnitOfWork) -> None:
+            ensure_user(work.session, entry.user_id, entry.app_id, entry.began_at)
+            _end(work, [entry], "reused")
+
+        self._database.transact(act)
+        self._mark([entry], "reused")
+
+    def _mark(self, entries: Sequence[LoginEntry], reason: EndReason) -> None:
+        if not entries:
+            return
+        mark = partial(
+            self._store.revoke,
+            entries[0].user_id,
+            [entry.session_id for entry in entries],
+            life_ms=self._mark_ms,
+            reason=reason,
+        )
+        self._late.attempt(mark)
+
+
+def _enter(work: UnitOfWork, asker: Claims) -> None:
+    """Pass one at a time for each user, and only while the asker's session lives.
+
+    What ends sessions of a user locks their row first: whoever waited for it here sees
+    the end that was made meanwhile.
+    """
+    session = work.session
+    ensure_user(session, asker.user_id, asker.app_id, asker.opened_at)
+    standing = find_user_standing(session, asker.user_id)
+    if standing.banned:
+        raise Forbidden(reason="user_banned")
+    ended = find_end(session, asker.session_id, asker.epoch)
+    # A session without a row yet has an epoch all the same.
+    if ended or standing.epoch > asker.epoch:
+        raise Unauthenticated(reason="session_revoked")
 
 
 def _end(
     work: UnitOfWork, entries: Sequence[LoginEntry], reason: EndReason
 ) -> list[str]:
+    """End sessions of one user, whose row exists and is ours."""
+    if not entries:
+        return []
     # Enrichment may be late: without a row the session would come to life in SQL
     # after its end. The user first, as enrichment does it; it numbers the events.
-    first = entries[0]
-    ensure_user(work.session, first.user_id, first.app_id, first.began_at)
     ensure_sessions(work.session, entries)
     work.wakes_relay = True
-    owner = Owner(first.user_id, first.app_id)
+    owner = Owner(entries[0].user_id, entries[0].app_id)
     ids = [entry.session_id for entry in entries]
     return end_sessions(work.session, owner, ids, reason)

@@ -74,7 +74,7 @@ class SessionList:
         and `RedisUnavailable` when SQL knows no such session and Redis may.
         """
         entry = self._described(claims, session_id)
-        return self._end.end([entry], "logout", once)
+        return self._end.end_asked(claims, [entry], once)
 
     def _late(self, claims: Claims) -> list[LiveSession]:
         return [_late(copy) for copy in list_copies(self._store, claims.user_id)]

@@ -138,18 +138,21 @@ class SessionService:
         return row, standing
 
     def logout(self, claims: Claims, scope: Scope, once: Once | None = None) -> Revoked:
-        """End this session, the user's others, or all; tells how many were live."""
+        """End this session, the user's others, or all; tells how many were live.
+
+        Raises what `SessionEnd.end_asked` raises.
+        """
         ids = self._ids(claims, scope)
         entries = [vouched_entry(claims, name, self._life_ms) for name in ids]
         if scope != "all":
-            return self._end.end(entries, "logout", once)
+            return self._end.end_asked(claims, entries, once)
 
         def end_all(work: UnitOfWork) -> None:
             # Also the sessions that are on no list yet.
             end_epoch(work.session, claims.user_id)
             publish_standing(work, claims.user_id)
 
-        revoked = self._end.end(entries, "logout", once, end_all)
+        revoked = self._end.end_asked(claims, entries, once, end_all)
         self._put_standing(claims.user_id)
         return revoked
 
