@@ -47,7 +47,8 @@ class IdempotencyKey(Base):
     """What a user's request under a key was answered; ``answer`` is JSON text.
 
     ``answer`` and ``reason`` are empty between the commit of the effect and the
-    finished answer, which can be made again from ``subject_id``.
+    finished answer, which can be made again from ``subject_id``. With an answer that
+    is the token that ended its own session, if it did.
     """
 
     __tablename__ = "idempotency_keys"
@@ -78,7 +79,10 @@ class KeptAnswer(NamedTuple):
 
 @dataclass(slots=True)
 class Once:
-    """One request under an Idempotency-Key; ``kept`` is what a commit of it holds."""
+    """One request under an Idempotency-Key; ``kept`` is what a commit of it holds.
+
+    ``token_id`` names the token of a request that may end its own session.
+    """
 
     user_id: str
     route: str
@@ -86,6 +90,7 @@ class Once:
     body_hash: str
     request_id: str
     keep_s: int
+    token_id: str | None = None
     kept: KeptAnswer | None = None
 
     @property
@@ -136,7 +141,7 @@ def act_once(
         _change(session, once, subject_id=later.subject_of(result))
         return result, None
     kept = KeptAnswer(encode_answer(result))
-    _change(session, once, answer=kept.data.decode())
+    _change(session, once, answer=kept.data.decode(), subject_id=once.token_id)
     return result, kept
 
 
@@ -159,13 +164,15 @@ def settle(session: Session, once: Once, mine: KeptAnswer) -> KeptAnswer:
 def recall(session: Session, once: Once) -> KeptAnswer | None:
     """Return the answer that the key has; None when it has none.
 
-    Raises `KeyReused` when the key was used for another body.
+    Where ``once`` names its token, only the answer to that very token. Raises
+    `KeyReused` when the key was used for another body.
     """
     row = IdempotencyKey
+    asked = [*_is(once), row.expires_at > database_now_ms()]
+    if once.token_id is not None:
+        asked.append(row.subject_id == once.token_id)
     found = session.execute(
-        select(row.body_hash, row.answer, row.reason).where(
-            *_is(once), row.expires_at > database_now_ms()
-        )
+        select(row.body_hash, row.answer, row.reason).where(*asked)
     ).one_or_none()
     if found is None:
         return None

@@ -6,17 +6,19 @@ What a route wants is said in `web/routes.py`; errors rise to the handlers that
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import g, request
+from werkzeug.exceptions import HTTPException
 
 from config.logging import get_logger
-from models.errors import KuaidaError
+from models.errors import KuaidaError, Unauthenticated
 from web.admit import Admitter
 from web.answers import REST, wants_lines
 from web.errors import refusal_of
-from web.idempotency import answer_once, read_key, read_once
+from web.idempotency import answer_once, read_key, read_once, repeat_last
 from web.request_body import read_body, read_optional_body
 from web.routes import Auth, Call, File, Limit, Lines
 from web.server.environ import LINE_KEY
@@ -29,6 +31,7 @@ from web.visit import visit_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import msgspec
     from flask import Flask
 
     from config.process_settings import HttpSettings
@@ -83,12 +86,12 @@ class Dispatcher:
             visit.route = route.path
             identity = self._identify(environ, visit) if identifies else None
             if admits:
-                self._door.admit(route, visit, identity)
+                told = self._admit(route, visit, identity, path)
+                if told is not None:
+                    return told
             key = read_key(environ) if route.writes else None
             arguments, body = self._arguments(route, environ)
-            call = Call(
-                visit, _caller(visit), self._services, self._read_token, identity
-            )
+            call = self._call(visit, identity)
             if spec.line is not None:
                 call.line = environ.get(LINE_KEY, QUIET_LINE)
                 call.wants_lines = wants_lines(environ.get("HTTP_ACCEPT", ""))
@@ -100,6 +103,39 @@ class Dispatcher:
             return _told(visit, made)
 
         return view
+
+    def _admit(
+        self, route: Route, visit: Visit, identity: Claims | None, path: dict[str, str]
+    ) -> Answer | None:
+        """Let the request in, or return the kept answer that ended its session."""
+        try:
+            self._door.admit(route, visit, identity)
+        except Unauthenticated:
+            kept = None
+            if route.spec.may_end_itself:
+                kept = self._last_answer(route, self._call(visit, identity), path)
+            if kept is None:
+                raise
+            return REST.success(visit, kept)
+        return None
+
+    def _last_answer(
+        self, route: Route, call: Call, path: dict[str, str]
+    ) -> msgspec.Raw | None:
+        """Return what is kept for this request; None whatever is wrong with it."""
+        environ = request.environ
+        with suppress(KuaidaError, HTTPException):
+            key = read_key(environ)
+            if key is not None:
+                _, body = self._arguments(route, environ)
+                keep_s = self._http.idempotency_key_s
+                return repeat_last(
+                    call, read_once(key, route, call, (path, body), keep_s)
+                )
+        return None
+
+    def _call(self, visit: Visit, identity: Claims | None) -> Call:
+        return Call(visit, _caller(visit), self._services, self._read_token, identity)
 
     def _noted(self, view: Callable[..., Answer]) -> Callable[..., Answer]:
         """Return ``view``, whose refusals of persons are kept."""

@@ -64,6 +64,7 @@ def read_once(
         body_hash=sha256(key.encode() + _canonical(sent)).hexdigest(),
         request_id=call.visit.request_id,
         keep_s=keep_s,
+        token_id=call.claims.token_id if route.spec.may_end_itself else None,
     )
 
 
@@ -75,3 +76,16 @@ def answer_once(call: Call, once: Once, produce: Callable[[], object]) -> msgspe
     if told.kept.reason is not None:
         raise KuaidaError(reason=told.kept.reason)
     return msgspec.Raw(told.kept.data)
+
+
+def repeat_last(call: Call, once: Once) -> msgspec.Raw | None:
+    """Return the answer with which the caller's session ended, None if it is not kept.
+
+    The one thing that a token may have after the end of its session, by the very
+    request that ended it.
+    """
+    kept = call.services.answers.repeat(once)
+    if kept is None:
+        return None
+    call.visit.headers.append((REPLAYED, "true"))
+    return msgspec.Raw(kept.data)

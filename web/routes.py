@@ -66,6 +66,8 @@ class Spec:
     limits follow from the other fields. ``idempotent`` routes keep their answer under
     an Idempotency-Key: hand ``call.once`` to the transaction that has the effect.
     Other writes only check the key; ``repeated`` says what becomes of a repetition.
+    ``may_end_itself`` is for ``idempotent`` routes that can end the session they are
+    called with: their kept answer is told once more to the token that got it.
     ``unverified`` writes stay open to users who must bind a phone first.
     ``line`` is the shape of one line where clients may ask for a stream of lines
     instead of one answer. ``file`` is the content type of a route that answers with a
@@ -84,6 +86,7 @@ class Spec:
     body_limit: int | None = None
     idempotent: bool = False
     repeated: str = ""
+    may_end_itself: bool = False
     unverified: bool = False
     file: str = ""
     reasons: tuple[str, ...] = ()

@@ -31,6 +31,12 @@ class Writer(Phone):
         token, body = self.data["access_token"], {"city": city}
         return self.api("PATCH", "/me", token=token, body=body, headers=head)
 
+    def leave(self, scope: str, key: str = "bye") -> Answer:
+        """Log out; ``no key`` stands for none."""
+        head = {} if key == "no key" else {"Idempotency-Key": key}
+        token, body = self.data["access_token"], {"scope": scope}
+        return self.api("POST", "/auth/logout", token=token, body=body, headers=head)
+
     def effects(self) -> list[dict[str, Any]]:
         """Return the changes that have happened to this user."""
         query = "SELECT seq FROM user_events WHERE user_id = :user AND type = :type"
@@ -125,15 +131,51 @@ def test_without_sql_nothing_is_kept(
 
 def test_a_logout_of_others_may_be_repeated(front: Stack, writer: Writer) -> None:
     writer.login()
-    token = writer.data["access_token"]
 
-    def logout() -> Answer:
-        head, body = {"Idempotency-Key": "bye"}, {"scope": "others"}
-        path = "/auth/logout"
-        return writer.api("POST", path, token=token, body=body, headers=head)
-
-    first, again = logout(), logout()
+    first, again = (writer.leave("others") for _ in range(2))
 
     assert first.data == again.data == {"revoked": 1}
     assert again.headers[REPLAYED] == "true"
     assert front.running["web"].alive
+
+
+@pytest.mark.parametrize("scope", ["this", "all"])
+def test_the_answer_of_a_logout_is_told_again_to_the_token_it_ended(
+    front: Stack, writer: Writer, scope: str
+) -> None:
+    older = writer.data["access_token"]
+    writer.login()
+
+    first, again = (writer.leave(scope) for _ in range(2))
+    front.redis.flush()
+    wiped = writer.leave(scope)
+
+    assert first.data == {"revoked": 1 if scope == "this" else 2}
+    assert data_of(first) == data_of(again) == data_of(wiped)
+    assert (again.headers[REPLAYED], wiped.headers[REPLAYED]) == ("true", "true")
+    # Nothing but that very request opens to the token, and to no other token.
+    for refused in (
+        writer.leave(scope, key="another"),
+        writer.leave("others"),
+        writer.leave(scope, key="no key"),
+        writer.write("bye"),
+        writer.me(),
+    ):
+        assert (refused.status, refused.reason) == (401, "session_revoked")
+        assert REPLAYED not in refused.headers
+    if scope == "all":
+        writer.data["access_token"] = older
+        assert writer.leave(scope).reason == "session_revoked"
+
+
+def test_the_end_of_the_own_session_by_its_id_is_told_again(writer: Writer) -> None:
+    path, token = f"/sessions/{writer.data['session_id']}", writer.data["access_token"]
+    head = {"Idempotency-Key": "bye"}
+
+    def end() -> Answer:
+        return writer.api("DELETE", path, token=token, headers=head)
+
+    first, again = end(), end()
+
+    assert first.data == again.data == {"revoked": 1}
+    assert again.headers[REPLAYED] == "true"

@@ -6,12 +6,14 @@ those of other processes meet the row of `models/idempotency.py`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from config.metrics.requests import IDEMPOTENT
 from config.patience import for_at_least
 from models.errors import (
     Conflict,
+    DatabaseUnavailable,
     KeyReused,
     KuaidaError,
     OpenDataRefused,
@@ -69,6 +71,18 @@ class AnswerBook:
             return Told(told.kept, replayed=True)
         IDEMPOTENT.labels("replayed" if told.replayed else "first").inc()
         return told
+
+    def repeat(self, once: Once) -> KeptAnswer | None:
+        """Return what the very token of ``once`` was answered before it ended.
+
+        None where nothing is kept, or something for another body, or SQL is away.
+        """
+        with suppress(KeyReused, DatabaseUnavailable):
+            kept = self._earlier(once)
+            if kept is not None and kept.reason is None:
+                IDEMPOTENT.labels("replayed").inc()
+                return kept
+        return None
 
     def _first(self, once: Once, produce: Callable[[], object]) -> Told:
         try:

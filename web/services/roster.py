@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from config.clock import Deadline
     from models.device_info import DeviceInfo
-    from models.idempotency import Once
+    from models.idempotency import KeptAnswer, Once
     from models.notifications import NotificationView
     from models.operations import OperationView
     from models.standings import Action
@@ -175,6 +175,9 @@ class Answers(Protocol):
 
     def answer(self, once: Once, produce: Callable[[], object]) -> Told:
         """Return what ``produce`` gives, or what an equal request was given."""
+
+    def repeat(self, once: Once) -> KeptAnswer | None:
+        """Return what the very token of ``once`` was answered before it ended."""
 
 
 class Notifications(Protocol):

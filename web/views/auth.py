@@ -141,11 +141,16 @@ def refresh(call: Call, body: RefreshBody) -> Tokens:
     "/auth/logout",
     Spec(
         summary="End sessions",
-        description="After the end of its own session a repetition gets 401.",
+        description=(
+            "Of sessions that end each other at once one wins, the others get 401. "
+            "After the end of its own session a repetition gets 401 as well, unless "
+            "token, body and Idempotency-Key are the same: then the kept answer."
+        ),
         body=LogoutBody,
         answer=Revoked,
         limit=Limit.WRITE,
         idempotent=True,
+        may_end_itself=True,
         # Leaving harms nobody.
         unverified=True,
         reasons=("unavailable",),

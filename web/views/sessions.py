@@ -43,11 +43,13 @@ def list_sessions(call: Call, query: SessionsQuery) -> SessionPage:
         summary="End one of my sessions",
         description=(
             "Another one, or this one; `revoked` is 0 when it was over before. After "
-            "the end of its own session a repetition gets 401."
+            "the end of its own session a repetition gets 401, unless token and "
+            "Idempotency-Key are the same: then the kept answer."
         ),
         answer=Revoked,
         limit=Limit.WRITE,
         idempotent=True,
+        may_end_itself=True,
         reasons=("not_found", "unavailable"),
     ),
 )

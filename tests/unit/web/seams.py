@@ -220,6 +220,10 @@ class MemoryAnswers:
         kept = self.kept[once.flight] = KeptAnswer(encode_answer(produce()))
         return Told(kept, replayed=False)
 
+    def repeat(self, once: Once) -> KeptAnswer | None:
+        asked = [first for first in self.asked if first.token_id == once.token_id]
+        return self.kept.get(once.flight) if asked else None
+
 
 @dataclass
 class MemoryNotifications:
