@@ -13,38 +13,47 @@ from pathlib import Path
 
 from config.clock import monotonic
 from tests.faults import soak
+from tests.faults.document import document
 from tests.faults.drill import HASTE, Drill
 from tests.faults.drills import ALL
 from tests.faults.lanes import run_lanes
-from tests.faults.report import Done, Run, details, document, summary
+from tests.faults.report import Done, Run, details, summary
 from tests.faults.site import Site
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "resilience-report.md"
 # Most of a drill is waiting; more neighbours than these and two cores are what is slow.
 LANES = 3
+SIZES = {
+    "smoke": "the short set that runs with every change too: three minutes",
+    "full": "all of it: twenty minutes (the default)",
+    "scale": "only what full has no time for: the promises' own counts",
+}
 
 
 def wanted(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--smoke", action="store_true", help="the short set, in haste")
-    size.add_argument("--full", action="store_true", help="all of it (the default)")
+    for name, words in SIZES.items():
+        size.add_argument(f"--{name}", dest="size", const=name, action="store_const",
+                          help=words)  # fmt: skip
     size.add_argument("--soak", type=int, default=0, help="only minutes of half load")
     parser.add_argument("--seed", default=os.urandom(4).hex(), help="repeats a run")
     parser.add_argument("--only", default="", help="drills with this in their name; "
-                        "printed only: a report is of one whole run")  # fmt: skip
+                        "then the full size is printed only, not reported")  # fmt: skip
     parser.add_argument("--lanes", type=int, default=LANES, help="drills at once")
     parser.add_argument("--keep", default="", help="folder to keep logs and data in")
     parser.add_argument("--no-report", action="store_true", help="print only")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    asked.size = "soak" if asked.soak else asked.size or "full"
+    return asked
 
 
 def chosen(asked: argparse.Namespace) -> dict[str, tuple[Drill, Mapping[str, int]]]:
     """Return the drills to run with their counts, by name in the order of starting."""
     if asked.soak:
         return {soak.DRILL.name: (soak.DRILL, {"minutes": asked.soak})}
-    sizes = [(one, one.smoke if asked.smoke else one.full) for one in ALL]
+    sizes = [(one, one.counts(asked.size)) for one in ALL]
     return {one.name: (one, counts) for one, counts in sizes
             if counts is not None and asked.only in one.name}  # fmt: skip
 
@@ -54,7 +63,7 @@ def run_all(asked: argparse.Namespace, site: Site) -> Generator[Done]:
     drills = chosen(asked)
 
     def act(drill: Drill) -> Done:
-        counts, haste = drills[drill.name][1], HASTE if asked.smoke else {}
+        counts, haste = drills[drill.name][1], HASTE if asked.size == "smoke" else {}
         return Done(drill, *site.run(drill, counts, **haste))
 
     beside = [drill for drill, _ in drills.values() if not drill.alone]
@@ -66,6 +75,12 @@ def run_all(asked: argparse.Namespace, site: Site) -> Generator[Done]:
 def number(one: Done) -> int:
     """Return the number of the promise, by which the report is sorted."""
     return int(one.drill.promise.removeprefix("P"))
+
+
+def is_reported(asked: argparse.Namespace) -> bool:
+    """Whether the report has a place for the run; half a full run it has none for."""
+    is_whole = asked.size != "smoke" and not asked.only
+    return (is_whole or asked.size == "scale") and not asked.no_report
 
 
 def write_report(run: Run) -> None:
@@ -88,9 +103,10 @@ def main(arguments: list[str]) -> int:
         for one in found:
             print(details(one), end="\n\n", flush=True)
             done.append(one)
-    run = Run(sorted(done, key=number), asked.seed, monotonic() - start)
-    print(summary(run.done), run.took, sep="\n\n")
-    if not (asked.smoke or asked.only or asked.no_report):
+    done.sort(key=number)
+    run = Run(done, asked.seed, monotonic() - start, asked.size)
+    print(summary(run.done), f"seed {run.seed}, {run.took}", sep="\n\n")
+    if is_reported(asked):
         write_report(run)
     return 1 if any(one.findings.broken for one in done) else 0
 

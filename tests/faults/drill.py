@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from tests.faults.checker import Verdict
     from tests.faults.ground import Ground
 
+# A few seconds of some drills; all of them in one run; the promises' own counts where
+# that run has no time for them; minutes of half load.
+Size = Literal["smoke", "full", "scale", "soak"]
 # Promises are kept in seconds here where a drill need not wait for minutes.
 HASTE = {
     "RESEND_AFTER_S": "2",
@@ -57,6 +60,8 @@ class Drill:
     run: Callable[[Ground, Findings, Mapping[str, int]], None]
     full: Mapping[str, int]
     smoke: Mapping[str, int] | None = None
+    # What the promise asks where ``full`` does less, to be done in time.
+    at_scale: Mapping[str, int] | None = None
     processes: tuple[str, ...] = ("wechat", "web", "relay", "worker")
     settings: Mapping[str, str] = field(default_factory=dict)
     redis: Mapping[str, str] = field(default_factory=dict)
@@ -65,6 +70,12 @@ class Drill:
     own_sql: bool = False
     # It measures how fast the product is: neighbours would be measured along.
     alone: bool = False
+
+    def counts(self, size: Size) -> Mapping[str, int] | None:
+        """How much it does in a run of this size; None when it has no part in it."""
+        if size == "smoke":
+            return self.smoke
+        return self.at_scale if size == "scale" else self.full
 
     @property
     def setting_words(self) -> str:

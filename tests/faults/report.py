@@ -1,4 +1,4 @@
-"""What the drills found, as the printed table and as `docs/resilience-report.md`."""
+"""What the drills found, in words: the table, each drill's part, and a run's facts."""
 
 from __future__ import annotations
 
@@ -18,31 +18,13 @@ from tests.servers.redis_server import find_redis
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.faults.drill import Drill, Findings
+    from tests.faults.drill import Drill, Findings, Size
 
 LIBRARIES = ("celery", "kombu", "redis", "SQLAlchemy", "PyMySQL", "gunicorn", "gevent")
 HEAD = ("promise", "drill", "kept", "acked", "lost", "doubled", "unknown", "hits",
         "longest", "took")  # fmt: skip
-INTRO = """# Resilience report
-
-Written by `make drill`; the drills are in `tests/faults`. Each breaks the system on
-purpose and compares every acknowledged id with the database and the simulator's log.
-
-- *acked*: ids the load generator was answered or whose commit it saw.
-- *unknown*: requests without an answer; each happened once or not at all.
-- *hits*: kills or cuts that hit work in flight.
-- *longest*: the longest time from a fault to the finish of what it hit.
-- *took*: with building up and taking down. Drills run side by side, each with servers
-  of its own; those that measure speed run alone after them.
-
-`kill -9` keeps the page cache, so nothing here proves what a power cut does: for Redis
-the tail of its file is cut off instead. Packet loss is not simulated, only cuts, stalls
-and silence. Other processes of the machine make times longer, never counts better.
-"""
-# The soak has a run and a part of its own, after all others.
-SOAK = "## P23: soak"
-SOAK_INTRO = 'A run of its own: `make drill DRILL_ARGS="--soak 30"`.'
-MINUTES = 20
+# What a run may take; who runs at full scale or soaks has time.
+MINUTES = {"smoke": 3, "full": 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +43,15 @@ class Run:
     done: Sequence[Done]
     seed: str
     seconds: float
+    size: Size = "full"
 
     @property
     def took(self) -> str:
         """The wall time in words; a run that takes too long says so."""
-        late = self.seconds > MINUTES * 60 and not self.is_soak
-        words = f"{self.seconds / 60:.1f} minutes in one run"
-        return f"{words}, **longer than the {MINUTES} it may take**" if late else words
-
-    @property
-    def is_soak(self) -> bool:
-        """Whether it was the soak, which has its own part of the report."""
-        return [one.drill.promise for one in self.done] == ["P23"]
+        most, words = MINUTES.get(self.size), f"{self.seconds / 60:.1f} minutes"
+        if most is not None and self.seconds > most * 60:
+            return f"{words}, **longer than the {most} it may take**"
+        return words
 
 
 def summary(done: Sequence[Done]) -> str:
@@ -145,25 +124,16 @@ def facts(run: Run) -> str:
         f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}"
     )
-    kept = sum(not one.findings.broken for one in run.done)
     lines = [
         f"- date: {at:%Y-%m-%d %H:%M} UTC; seed `{run.seed}`",
         f"- took: {run.took}",
         f"- machine: {machine}; load at the end {os.getloadavg()[0]:.1f}",
         f"- versions: {versions()}",
-        f"- drills: {len(run.done)}, promises kept: {kept}",
     ]
     return "\n".join(lines)
 
 
-def document(run: Run, before: str) -> str:
-    """Return the report; the soak and the other drills keep each other's part."""
-    drills, _, soak = before.partition(SOAK)
-    told = [details(one) for one in run.done]
-    if run.is_soak:
-        head = "\n\n".join([SOAK_INTRO, facts(run), summary(run.done)])
-        soak = f"\n\n{head}{told[0].removeprefix(SOAK)}"
-    else:
-        drills = "\n\n".join([INTRO.strip(), facts(run), summary(run.done), *told])
-    parts = [drills.strip(), f"{SOAK}{soak}" if soak else ""]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def counted(run: Run) -> str:
+    """Return how many promises were kept."""
+    kept = sum(not one.findings.broken for one in run.done)
+    return f"- drills: {len(run.done)}, promises kept: {kept}"

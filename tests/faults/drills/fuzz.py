@@ -116,6 +116,7 @@ DRILL = Drill(
     rule="0 answers 5xx, none over 1 s, memory of the web grows < 50 MB",
     run=run,
     full={"requests": 10_000},
+    at_scale={"requests": 50_000},
     processes=("wechat", "web", "relay", "worker"),
     alone=True,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from config.clock import sleep
+from tests.faults.alarms import scrape
 from tests.faults.checker import Verdict
 from tests.faults.drill import Drill, Findings
 from tests.faults.ground import wait_gone
@@ -31,6 +32,9 @@ OPEN = (
     "('sent', 'delivered', 'failed', 'unknown', 'cancelled')"
 )
 ARRIVAL_S, SHARE = 10, 95
+# The part of the messages over which the kills are spread; the rest loses answers.
+KILLED_SHARE = 0.8
+UNKNOWN = 'kuaida_notification_rows{state="unknown"}'
 
 
 def judge(ground: Ground, findings: Findings, patience_s: float) -> Verdict:
@@ -57,16 +61,14 @@ def kill(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     wechat = ground.stack.wechat
     wechat.fault(SEND, "delay", delay_ms=300)
     with Load(messages, rate=counts["rate"], threads=16) as load:
-        for _ in range(counts["kills"]):
+        for number in range(counts["kills"]):
+            share = number / counts["kills"] * KILLED_SHARE
+            wait_accepted(ground, load, int(counts["messages"] * share))
             killer.kill("group")
         lose_answers(ground, "accept_then_reset", counts["resets"])
         lose_answers(ground, "accept_then_stall", counts["stalls"])
         wechat.heal()
-        ground.stack.wait(
-            lambda: load.tally.accepted >= counts["messages"],
-            within_s=300,
-            what="all messages are accepted",
-        )
+        wait_accepted(ground, load, counts["messages"])
     verdict = judge(ground, findings, patience_s=120)
     hits = confirmed(ground, killer.hits)
     verdict.hits = sum(bool(hit.rows) for hit in hits)
@@ -74,6 +76,8 @@ def kill(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     at_risk = sum(len(hit.rows) for hit in hits)
     at_risk += counts["resets"] + counts["stalls"]
     findings.expect(told["unknown"] <= at_risk, f"{told['unknown']} are unknown")
+    shown = scrape(ground).get(UNKNOWN)
+    findings.expect(shown == told["unknown"], f"/metrics shows {shown} unknown")
     findings.figures.update(
         messages=len(load.tally.seen),
         kills=counts["kills"],
@@ -82,6 +86,15 @@ def kill(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
         in_flight_at_risk=at_risk,
         states=dict(told),
         most_arrivals_of_one=max(map(len, arrivals(ground).values()), default=0),
+    )
+
+
+def wait_accepted(ground: Ground, load: Load, count: int) -> None:
+    """Wait until the load has had ``count`` messages accepted."""
+    ground.stack.wait(
+        lambda: load.tally.accepted >= count,
+        within_s=300,
+        what=f"{count} messages are accepted",
     )
 
 
@@ -120,9 +133,10 @@ KILLS = Drill(
     does="kill -9 of the notifier while it calls WeChat, then WeChat accepts and "
     "resets or falls silent",
     rule="no message reaches WeChat twice, each ends in a final state, unknown <= "
-    "what was in flight",
+    "what was in flight, and /metrics shows as many",
     run=kill,
     full={"messages": 1000, "rate": 8, "kills": 50, "resets": 400, "stalls": 100},
+    at_scale={"messages": 5000, "rate": 8, "kills": 50, "resets": 400, "stalls": 100},
     smoke={"messages": 20, "rate": 8, "kills": 2, "resets": 6, "stalls": 1},
     processes=PROCESSES,
     settings={
