@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from config.queues import Queue
-from models.database import open_database
+from models.database import Database, Nobody, open_database
 from models.errors import DatabaseUnavailable, Unavailable
 from models.outbox_lease import finish
 from web.services.backlog_guard import BacklogGuard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.orm import Session
 
     from config.settings import Settings
-    from models.database import Database
 
 EXPORT = "tasks.exports.build_export"
 OTHER = "tasks.profile.warm_user_cache"
+PATIENCE_S = 60
+
+
+class SlowOnce(Database):
+    """A database whose first reader waits until it is let go."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database.engine, Nobody())
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session, the first one late."""
+        if not self.begun.is_set():
+            self.begun.set()
+            self.go.wait(PATIENCE_S)
+        with super().read() as session:
+            yield session
 
 
 def fill(database: Database, task: str, count: int) -> list[str]:
@@ -71,3 +93,22 @@ def test_a_count_that_failed_is_taken_again(
     for _ in range(2):
         with pytest.raises(DatabaseUnavailable):
             watched.check()
+
+
+def test_nobody_is_let_in_beside_the_first_count(
+    database: Database, settings: Settings
+) -> None:
+    fill(database, EXPORT, 1)
+    slow = SlowOnce(database)
+    watched = guard(slow, settings, most=1)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(watched.check)
+        assert slow.begun.wait(PATIENCE_S)
+        try:
+            with pytest.raises(Unavailable):
+                watched.check()
+        finally:
+            slow.go.set()
+        with pytest.raises(Unavailable):
+            first.result(PATIENCE_S)

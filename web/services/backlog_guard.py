@@ -34,8 +34,9 @@ class BacklogGuard:
         self._most = most
         self._fresh_s = settings.backlog_fresh_s
         self._wait_ms = int(settings.backlog_wait_s * 1000)
-        self._counted_at: float | None = None
-        self._full = False
+        self._counted_at = 0.0
+        # Nobody knows before the first count: until then each request counts.
+        self._full: bool | None = None
 
     def check(self) -> None:
         """Raise `Unavailable` (``overloaded``) while the lane is full.
@@ -53,7 +54,7 @@ class BacklogGuard:
 
     def _is_full(self) -> bool:
         now = monotonic()
-        if self._counted_at is None or now - self._counted_at >= self._fresh_s:
+        if self._full is None or now - self._counted_at >= self._fresh_s:
             earlier, self._counted_at = self._counted_at, now
             try:
                 with self._database.read() as session:
