@@ -15,6 +15,7 @@ from hypothesis import settings as run_settings
 from config.settings import load_settings
 from models.database import open_database
 from models.stores.container import open_stores
+from tests.still_clock import StillClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,18 @@ run_settings.register_profile(
 )
 run_settings.load_profile("kuaida")
 
+# A machine may stand still for a while: no limit of ours is met by that. Tests of these
+# limits name their own.
+PATIENT = {
+    "REDIS_TIMEOUT_S": "30",
+    "REDIS_CONNECT_TIMEOUT_S": "30",
+    "REDIS_POOL_WAIT_S": "30",
+    "DATABASE_POOL_WAIT_S": "30",
+    "DATABASE_CONNECT_TIMEOUT_S": "30",
+    "DATABASE_READ_TIMEOUT_S": "40",
+    "DATABASE_STATEMENT_TIMEOUT_S": "30",
+    "DATABASE_LOCK_WAIT_S": "30",
+}
 NOWHERE = "redis://127.0.0.1:1/0"
 MakeSettings = "Callable[..., Settings]"
 
@@ -50,6 +63,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "REDIS_URL": NOWHERE,
         "BROKER_URL": NOWHERE,
         "LOG_FORMAT": "json",
+        **PATIENT,
     }
 
 
@@ -61,6 +75,14 @@ def make_settings(environment: Mapping[str, str]) -> Callable[..., Settings]:
         return load_settings({**environment, **variables}, env_file=None)
 
     return make
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> StillClock:
+    """Hold the time of this process; it passes as the test says."""
+    held = StillClock()
+    monkeypatch.setattr("config.clock.time", held)
+    return held
 
 
 @pytest.fixture

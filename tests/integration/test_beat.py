@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
-from config.clock import sleep
+from config.clock import monotonic, sleep
 from tests.servers.false_clock import FalseClock, find_faketime
 from tests.servers.fixtures import require
 from tests.servers.process import LocalProcess, wait_until
@@ -76,27 +76,29 @@ def wait_asked(redis: RedisServer, more: int, within_s: float) -> None:
 def test_a_stepped_clock_costs_no_question(
     beat: LocalProcess, private_redis: RedisServer, clock: FalseClock
 ) -> None:
-    beat.wait_ready(lambda: count_asked(private_redis), within_s=30)
+    beat.wait_ready(lambda: count_asked(private_redis), within_s=60)
     for step in (-600, 600, 0):
         clock.step(step)
-        before = count_asked(private_redis)
+        before, began = count_asked(private_redis), monotonic()
 
-        wait_asked(private_redis, 4, within_s=15)
+        wait_asked(private_redis, 4, within_s=60)
 
         # Two a second are asked: a burst would be hundreds.
-        assert count_asked(private_redis) - before < 60
+        asked, took_s = count_asked(private_redis) - before, monotonic() - began
+        assert asked < 60 + 2 * took_s
 
 
 def test_a_beat_outlives_its_broker_and_asks_once_for_what_it_missed(
     beat: LocalProcess, private_redis: RedisServer, tmp_path: Path
 ) -> None:
-    beat.wait_ready(lambda: count_asked(private_redis), within_s=30)
+    beat.wait_ready(lambda: count_asked(private_redis), within_s=60)
     private_redis.process.kill()
     sleep(6)
-    assert is_fresh(tmp_path / "var" / "run" / "beat.alive", 5)
+    alive = tmp_path / "var" / "run" / "beat.alive"
+    wait_until(lambda: is_fresh(alive, 5), within_s=60, what="a sign of life")
     private_redis.start()
 
-    wait_until(lambda: count_asked(private_redis), within_s=15, what="a question again")
+    wait_until(lambda: count_asked(private_redis), within_s=60, what="a question again")
 
     assert beat.alive
     assert "Traceback" not in beat.tail(200)
@@ -145,7 +147,7 @@ def done(stack: Stack) -> int:
 
 def wait_done(stack: Stack, goal: int) -> None:
     """Wait until so many slots are done."""
-    stack.wait(lambda: done(stack) >= goal, within_s=60, what=f"{goal} slots done")
+    stack.wait(lambda: done(stack) >= goal, within_s=100, what=f"{goal} slots done")
 
 
 def test_three_beats_one_frozen_two_stepped_run_each_slot_once(many: Stack) -> None:

@@ -23,7 +23,7 @@ LISTENERS = {
     "flower": "FLOWER_PORT",
     "redis": "REDIS_PORT",
 }
-READY_S, STOP_S = 90, 15
+READY_S, STOP_S = 180, 60
 CODE2SESSION = "/sns/jscode2session"
 # Limits stay on; one address plays everybody here, so they are wide.
 WIDE = '{"login.ip": "100000/100000", "read.ip": "100000/100000", \
@@ -129,10 +129,10 @@ class House:
     def redis(self) -> redis.Redis:
         """Return a plain client of the private Redis."""
         url = (self.var / "run" / "redis_url").read_text().strip()
-        return redis.Redis.from_url(url, socket_timeout=5)
+        return redis.Redis.from_url(url, socket_timeout=30)
 
     def wait_enriched(
-        self, user_id: str, logins: int = 1, within_s: float = 10
+        self, user_id: str, logins: int = 1, within_s: float = 60
     ) -> None:
         """Wait until SQL counts ``logins`` of the user."""
         query = "SELECT login_count FROM users WHERE id = ?"

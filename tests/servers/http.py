@@ -8,7 +8,7 @@ from typing import Any
 
 import urllib3
 
-POOL = urllib3.PoolManager(maxsize=64, retries=False, timeout=30)
+POOL = urllib3.PoolManager(maxsize=64, retries=False, timeout=100)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ class MariaDbServer:
         # A killed server leaves its socket behind; ours is the one it makes now.
         (self.folder / "s").unlink(missing_ok=True)
         self.process.start()
-        self.process.wait_ready(self._listens, within_s=30)
+        self.process.wait_ready(self._listens, within_s=120)
         if fresh:
             self._make_account()
 
@@ -96,7 +97,10 @@ class MariaDbServer:
             raise ServerError(done.stdout + done.stderr)
 
     def _listens(self) -> bool:
-        return (self.folder / "s").exists()
+        # The file is there before anybody listens.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(str(self.folder / "s")) == 0
 
     def _make_account(self) -> None:
         self._as_admin(

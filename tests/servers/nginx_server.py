@@ -80,7 +80,7 @@ class NginxServer:
         """Prepare, start and wait until it listens."""
         self.prepare()
         self.process.start()
-        self.process.wait_ready(lambda: port_answers(self.tls_port), within_s=10)
+        self.process.wait_ready(lambda: port_answers(self.tls_port), within_s=60)
 
     def stop(self) -> None:
         """Stop it."""

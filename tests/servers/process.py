@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 # Below those the kernel gives to outgoing connections: while a server is down nobody
 # else gets its port, nor does a client that calls it reach itself.
 PORTS = range(15_000, 32_000)
+# Processes of one test run choose among ports of their own, each of them only once: one
+# that was given out is free to the eye until its server listens.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_ours = PORTS[_worker::_workers]
+_given: set[int] = set()
 
 
 class ServerError(RuntimeError):
@@ -30,11 +36,14 @@ class ServerError(RuntimeError):
 
 
 def free_port() -> int:
-    """Return a loopback TCP port of `PORTS` that nobody listens on at this moment."""
+    """Return a loopback TCP port of `PORTS` that is nobody's, nor given out before."""
     while True:
-        port = secrets.choice(PORTS)
+        port = secrets.choice(_ours)
+        if port in _given:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
 
 

@@ -113,7 +113,7 @@ class FaultProxy:
     def _join(self, client: socket.socket) -> None:
         self._open["doors"].wait()
         try:
-            server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+            server = socket.create_connection(("127.0.0.1", self._target), timeout=60)
         except OSError:
             client.close()
             return

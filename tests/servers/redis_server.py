@@ -59,7 +59,7 @@ class RedisServer:
         """Start and wait until it answers PING."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.process.start()
-        self.process.wait_ready(self._answers, within_s=10)
+        self.process.wait_ready(self._answers, within_s=60)
 
     def _answers(self) -> bool:
         try:
@@ -70,7 +70,7 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """Return a plain client for looking at keys in assertions."""
-        return redis.Redis.from_url(self.url, socket_timeout=5)
+        return redis.Redis.from_url(self.url, socket_timeout=30)
 
     def flush(self) -> None:
         """Forget every key."""

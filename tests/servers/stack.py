@@ -121,7 +121,7 @@ class Stack:
 
     def _wait_listening(self, name: str) -> None:
         port = self.ports[name]
-        self.running[name].wait_ready(lambda: port_answers(port), within_s=30)
+        self.running[name].wait_ready(lambda: port_answers(port), within_s=120)
 
     def listen(self, name: str, command: list[str]) -> None:
         """Start ``command`` as a listener on a new port named ``name``."""
@@ -152,7 +152,7 @@ def standing(stack: Stack, *names: str) -> Iterator[Stack]:
         stack.start(*names)
         if "web" in names:
             url = f"{stack.url('web')}/healthz"
-            stack.wait(lambda: answers(url), within_s=30, what="web answers")
+            stack.wait(lambda: answers(url), within_s=120, what="web answers")
         yield stack
     finally:
         stack.stop()

@@ -18,7 +18,7 @@ from deploy.healthcheck import FROZEN_LOOKS, children_of_init, main
 @pytest.fixture
 def stopped() -> subprocess.Popen[bytes]:
     """A process of a container, frozen."""
-    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     process.send_signal(signal.SIGSTOP)
     return process
 
@@ -62,7 +62,7 @@ def test_looks_without_a_sign_end_the_service_and_one_sign_starts_anew(
     assert stopped.poll() is None
 
     assert main(address) == 1
-    assert stopped.wait(5) == -signal.SIGKILL
+    assert stopped.wait(60) == -signal.SIGKILL
     assert not sign.exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 from redis.exceptions import ConnectionError as Broken
 from redis.exceptions import ResponseError
 
+from config.clock import MS_PER_S, Deadline
 from models.errors import RedisUnavailable
 from models.stores.lane import Call, Lane
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
 
-PATIENCE_S = 5
+PATIENCE_S = 60
 
 
 class CutOffError(BaseException):
@@ -102,11 +103,10 @@ def waiting(lane: Lane, count: int) -> bool:
 
 def until(check: Callable[[], bool]) -> None:
     tick = threading.Event()
-    for _ in range(5000):
-        if check():
-            return
+    end = Deadline.after_ms(PATIENCE_S * MS_PER_S)
+    while not check():
+        assert not end.expired
         tick.wait(0.001)
-    raise AssertionError("never came true")
 
 
 class LateLatch:

@@ -37,9 +37,9 @@ def test_a_write_that_fails_for_good_lets_the_others_through() -> None:
 
     writes.attempt(late(broken))
     writes.attempt(late(made.set))
-    assert made.wait(5)
+    assert made.wait(60)
 
     # Nor those that come after it.
     again = threading.Event()
     writes.attempt(late(again.set))
-    assert again.wait(5)
+    assert again.wait(60)

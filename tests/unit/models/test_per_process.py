@@ -23,12 +23,12 @@ parent = os.getpid()
 def open_value():
     if os.getpid() == parent:
         opening.set()
-        go.wait(20)
+        go.wait(60)
     return os.getpid()
 
 value = PerProcess(open_value)
 threading.Thread(target=value, daemon=True).start()
-opening.wait(20)
+opening.wait(60)
 child = os.fork()
 if child == 0:
     os._exit(0 if value() == os.getpid() != parent else 1)
@@ -84,7 +84,7 @@ def test_a_failed_opening_leaves_nothing_behind() -> None:
 def test_a_fork_opens_its_own_even_while_the_parent_opens() -> None:
     forked = subprocess.run(
         [sys.executable, "-c", FORKING],
-        timeout=30,
+        timeout=100,
         env={"PYTHONPATH": "."},
         check=False,
     )

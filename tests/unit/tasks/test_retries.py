@@ -65,6 +65,7 @@ def test_an_error_is_given_the_time_it_asks_for(error: Exception, least: int) ->
     assert least <= wait <= least + 6000
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_quota_of_the_minute_waits_for_the_next_minute() -> None:
     wait = retry_wait_ms(refusal(PATH, 45011, ""), 1, None, house(Budget(0)))
 
@@ -72,6 +73,7 @@ def test_a_quota_of_the_minute_waits_for_the_next_minute() -> None:
     assert (now_ms() + wait) // 60_000 > now_ms() // 60_000
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_quota_of_the_day_waits_for_midnight_in_china() -> None:
     left = until_china_midnight_ms()
     wait = retry_wait_ms(refusal(PATH, 45009, ""), 1, None, house(Budget(0)))

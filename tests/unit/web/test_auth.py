@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from config.clock import now_ms, sleep
+from config.clock import now_ms
 from config.jwt_keys import rotate
 from config.secrets import secrets_directory
 from models.errors import Unauthenticated
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
     from config.settings import Settings
+    from tests.still_clock import StillClock
     from tests.unit.web.seams import House
 
 ME = "/api/v1/me"
@@ -127,11 +128,12 @@ def test_a_refusal_names_the_scheme(client: FlaskClient) -> None:
 def test_a_remembered_token_still_expires(app: Flask, settings: Settings) -> None:
     check = TokenCheck(app, settings)
     now = now_ms() // 1000
-    token = forge(settings, claims(iat=now - 900, nbf=now - 900, exp=now - 29))
+    token = forge(settings, claims(iat=now - 900, nbf=now - 900, exp=now - 5))
     with app.app_context():
         assert check.claims(f"Bearer {token}").user_id == "u_one"
         assert check.claims(f"Bearer {token}").user_id == "u_one"
-        sleep(1.1)
+        # Its leeway passes.
+        app.config["JWT_DECODE_LEEWAY"] = 0
         with pytest.raises(Unauthenticated) as refused:
             check.claims(f"Bearer {token}")
     assert refused.value.reason == "token_expired"
@@ -147,20 +149,20 @@ def test_the_memory_of_tokens_is_bounded(app: Flask, settings: Settings) -> None
 
 
 def test_a_token_of_an_ended_key_is_forgotten(
-    app: Flask, make_settings: Callable[..., Settings]
+    app: Flask, make_settings: Callable[..., Settings], clock: StillClock
 ) -> None:
     settings = make_settings()
     check, folder = TokenCheck(app, settings), secrets_directory(settings.var_dir)
     old = f"Bearer {forge(settings, claims())}"
     with app.app_context():
         check.claims(old)
-        rotate(folder, now=now_ms(), overlap_ms=400)
-        sleep(0.1)
+        rotate(folder, now=now_ms(), overlap_ms=10_000)
+        clock.move(1)
         new = bytes.fromhex((folder / "jwt_key").read_text())
         # The new key's first token makes this process look; both verify now.
         check.claims(f"Bearer {forge(settings, claims(), new)}")
         check.claims(old)
-        sleep(0.4)
+        clock.move(10)
         with pytest.raises(Unauthenticated) as refused:
             check.claims(old)
         check.claims(f"Bearer {forge(settings, claims(), new)}")

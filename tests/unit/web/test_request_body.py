@@ -106,6 +106,7 @@ class Dripping(io.BytesIO):
         return super().read(1)
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_dripping_body_is_given_up() -> None:
     request = environ(b"x" * 50)
     request["wsgi.input"] = Dripping(b"x" * 50)

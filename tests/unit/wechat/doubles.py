@@ -35,7 +35,7 @@ class Unobserved:
         """Do nothing."""
 
 
-def soon(milliseconds: float = 2000) -> Deadline:
+def soon(milliseconds: float = 60_000) -> Deadline:
     """Return a deadline that a healthy call never meets."""
     return Deadline.after_ms(milliseconds)
 

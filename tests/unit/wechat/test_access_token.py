@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -28,8 +29,10 @@ from wechat.errors import (
 )
 from wechat.simulator.transport import SimulatedTransport
 from wechat.token_source import PATH
-from wechat.token_store import HeldToken
+from wechat.token_store import HeldToken, TokenPolicy
 from wechat.transport import Answer, Transport
+
+PATIENCE_S = 60
 
 
 class Time:
@@ -43,11 +46,14 @@ class Time:
 
 
 def tokens_of(
-    transport: Transport, store: MemoryTokens, clock: Time | None = None
+    transport: Transport,
+    store: MemoryTokens,
+    clock: Time | None = None,
+    policy: TokenPolicy = POLICY,
 ) -> AccessTokens:
     caller = make_caller(transport)
     app = (APP_ID, SECRET)
-    return AccessTokens(app, caller, store, policy=POLICY, clock=clock or Time())
+    return AccessTokens(app, caller, store, policy=policy, clock=clock or Time())
 
 
 def fetches(sim: SimulatedTransport) -> int:
@@ -102,7 +108,8 @@ def test_another_refresher_is_waited_for(sim, store) -> None:
     timer = threading.Timer(0.01, lambda: setattr(store, "stored", made))
     timer.start()
 
-    assert tokens_of(sim, store).get(soon()) == made.token
+    patient = replace(POLICY, wait_s=PATIENCE_S)
+    assert tokens_of(sim, store, policy=patient).get(soon()) == made.token
     timer.join()
     assert fetches(sim) == 0
 
@@ -344,20 +351,34 @@ def test_a_failed_fetch_while_healing_is_told_as_not_sent(sim, store) -> None:
     assert fetches(sim) == 2
 
 
-def test_a_refresh_that_outlasts_a_deadline_costs_that_caller_only(sim, store) -> None:
-    tokens = tokens_of(sim, store)
-    given = {"path": PATH, "mode": "delay", "delay_ms": 100}
-    sim.control("POST", "/_sim/faults", given)
+class Slow:
+    """A WeChat that answers once it is let go."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = threading.Event(), threading.Event()
+
+    def request(self, *_: object, **__: object) -> Answer:
+        self.asked.set()
+        assert self.let_go.wait(PATIENCE_S)
+        return token("T" * 40)
+
+    def close(self) -> None:
+        self.let_go.set()
+
+
+def test_a_refresh_that_outlasts_a_deadline_costs_that_caller_only(store) -> None:
+    wechat = Slow()
+    tokens = tokens_of(wechat, store)
     patient = threading.Thread(target=lambda: tokens.get(soon()))
     patient.start()
-    while not fetches(sim):
-        pass
+    assert wechat.asked.wait(PATIENCE_S)
 
     with pytest.raises(WeChatTimeout):
         tokens.get(soon(10))
+    wechat.let_go.set()
     patient.join()
 
-    assert tokens.get(soon())
+    assert tokens.get(soon()) == "T" * 40
 
 
 def test_the_token_shows_in_no_repr() -> None:

@@ -26,6 +26,9 @@ SEND = "/cgi-bin/message/subscribe/send"
 KEY = "tiihtNczf5v6AKRyjwEUhQ=="
 TEMPLATE = "demo_appointment"
 
+# Answers that come late come at once, by the clock of this process.
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 def code(sim: SimulatedTransport, openid: str, kind: str = "login") -> str:
     made: str = sim.control("POST", "/_sim/codes", {"openid": openid, "kind": kind})[

@@ -15,6 +15,9 @@ from wechat.simulator.wire import Request
 
 LOGIN = "/sns/jscode2session"
 
+# Answers that come late come at once, by the clock of this process.
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 def login(sim, openid):
     code = sim.control("POST", "/_sim/codes", {"openid": openid})["code"]

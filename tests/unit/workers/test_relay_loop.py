@@ -8,7 +8,9 @@ import pytest
 
 from tests.servers.process import wait_until
 from workers import relay_loop
-from workers.relay_loop import LONGEST_PAUSE_S, BrokerAway, RelayLoop
+from workers.relay_loop import BrokerAway, RelayLoop
+
+PATIENCE_S, ENDLESS_S = 60, 600
 
 
 class Postbox:
@@ -61,13 +63,15 @@ def test_nothing_is_claimed_for_a_broker_that_is_away() -> None:
     courier.away = True
     loop = RelayLoop(work, courier)
     loop.start()
-    wait_until(lambda: courier.probes >= 1, within_s=5, what="a probe")
+    wait_until(lambda: courier.probes >= 1, within_s=PATIENCE_S, what="a probe")
 
     assert work.rounds == 1
     courier.away = False
-    wait_until(lambda: work.rounds > 3, within_s=5, what="rounds after the fault")
+    wait_until(
+        lambda: work.rounds > 3, within_s=PATIENCE_S, what="rounds after the fault"
+    )
     loop.stop()
-    loop.join(2)
+    loop.join(PATIENCE_S)
     assert not loop.is_alive()
 
 
@@ -77,25 +81,28 @@ def test_no_error_ends_the_loop() -> None:
     work.fault = ZeroDivisionError()
     loop = RelayLoop(work, courier)
     loop.start()
-    wait_until(lambda: work.rounds >= 2, within_s=5, what="a second round")
+    wait_until(lambda: work.rounds >= 2, within_s=PATIENCE_S, what="a second round")
     work.fault = None
     before = work.rounds
-    wait_until(lambda: work.rounds > before + 2, within_s=5, what="more rounds")
+    wait_until(
+        lambda: work.rounds > before + 2, within_s=PATIENCE_S, what="more rounds"
+    )
 
     assert loop.alive
     loop.stop()
-    loop.join(2)
+    loop.join(PATIENCE_S)
 
 
 def test_a_loop_that_pauses_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relay_loop, "FIRST_PAUSE_S", LONGEST_PAUSE_S)
+    monkeypatch.setattr(relay_loop, "FIRST_PAUSE_S", ENDLESS_S)
+    monkeypatch.setattr(relay_loop, "LONGEST_PAUSE_S", ENDLESS_S)
     courier = Postbox()
     courier.away = True
     work = Work(courier)
     loop = RelayLoop(work, courier)
     loop.start()
-    wait_until(lambda: work.rounds, within_s=5, what="a round that fails")
+    wait_until(lambda: work.rounds, within_s=PATIENCE_S, what="a round that fails")
     loop.stop()
-    loop.join(LONGEST_PAUSE_S - 1)
+    loop.join(PATIENCE_S)
 
     assert not loop.is_alive()

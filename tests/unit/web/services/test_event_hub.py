@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from web.services.event_hub import EventHub
 
-LONG = 20_000
+LONG = 60_000
 USER = "u_1"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from config.clock import now_ms, sleep
+from config.clock import now_ms
 from config.jwt_keys import rotate
 from config.metrics.accounts import JWT_KEY_FAULTS
 from config.secrets import secrets_directory
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from config.settings import Settings
+    from tests.still_clock import StillClock
 
 LONG = 60_000
 
@@ -49,11 +50,13 @@ def faults() -> float:
     return value
 
 
-def test_an_unknown_id_makes_it_look_at_once(slow: Settings, folder: Path) -> None:
+def test_an_unknown_id_makes_it_look_at_once(
+    slow: Settings, folder: Path, clock: StillClock
+) -> None:
     ring, old = Keyring(slow), current(folder)
     assert ring.keys().signs.secret == old
     rotate(folder, now=now_ms(), overlap_ms=LONG)
-    sleep(UNKNOWN_EVERY_S)
+    clock.move(2 * UNKNOWN_EVERY_S)
 
     found = ring.find(kid_of(current(folder)))
 
@@ -65,7 +68,7 @@ def test_an_unknown_id_makes_it_look_at_once(slow: Settings, folder: Path) -> No
 
 
 def test_invented_ids_do_not_make_it_look_all_the_time(
-    slow: Settings, folder: Path
+    slow: Settings, folder: Path, clock: StillClock
 ) -> None:
     ring = Keyring(slow)
     assert ring.find("nobody") is None
@@ -73,16 +76,18 @@ def test_invented_ids_do_not_make_it_look_all_the_time(
 
     # Within the pause after a look even the new key waits.
     assert ring.find(kid_of(current(folder))) is None
-    sleep(UNKNOWN_EVERY_S)
+    clock.move(2 * UNKNOWN_EVERY_S)
     assert ring.find(kid_of(current(folder))) is not None
 
 
-def test_it_looks_by_itself_after_its_seconds(quick: Settings, folder: Path) -> None:
+def test_it_looks_by_itself_after_its_seconds(
+    quick: Settings, folder: Path, clock: StillClock
+) -> None:
     ring = Keyring(quick)
     before = ring.keys()
     assert ring.keys() is before
     rotate(folder, now=now_ms(), overlap_ms=LONG)
-    sleep(0.11)
+    clock.move(0.11)
 
     after = ring.keys()
 
@@ -90,13 +95,15 @@ def test_it_looks_by_itself_after_its_seconds(quick: Settings, folder: Path) -> 
     assert set(after.verifies) == {after.signs.kid, before.signs.kid}
 
 
-def test_the_old_key_ends_with_its_overlap(slow: Settings, folder: Path) -> None:
+def test_the_old_key_ends_with_its_overlap(
+    slow: Settings, folder: Path, clock: StillClock
+) -> None:
     old = kid_of(current(folder))
     rotate(folder, now=now_ms(), overlap_ms=150)
     ring = Keyring(slow)
     both = ring.keys()
     assert ring.find(old) is not None
-    sleep(0.16)
+    clock.move(0.16)
 
     assert ring.find(old) is None
     assert ring.keys() is not both
@@ -104,26 +111,28 @@ def test_the_old_key_ends_with_its_overlap(slow: Settings, folder: Path) -> None
 
 
 def test_files_that_hold_no_key_leave_the_keys_as_they_are(
-    quick: Settings, folder: Path
+    quick: Settings, folder: Path, clock: StillClock
 ) -> None:
     ring = Keyring(quick)
     before, counted = ring.keys(), faults()
     for broken in ("", "half a key", "ab" * 8):
         (folder / "jwt_key").write_text(broken)
-        sleep(0.11)
+        clock.move(0.11)
         assert ring.keys() is before
     assert faults() > counted
 
     (folder / "jwt_key").write_text(secrets.token_hex(32))
-    sleep(0.11)
+    clock.move(0.11)
     assert ring.keys().signs.secret == current(folder)
 
 
-def test_a_lost_file_leaves_the_keys_as_they_are(quick: Settings, folder: Path) -> None:
+def test_a_lost_file_leaves_the_keys_as_they_are(
+    quick: Settings, folder: Path, clock: StillClock
+) -> None:
     ring = Keyring(quick)
     before = ring.keys()
     (folder / "jwt_key").unlink()
-    sleep(0.11)
+    clock.move(0.11)
 
     assert ring.keys() is before
 
@@ -141,14 +150,14 @@ def test_keys_of_the_environment_stay_until_a_restart(
 
 
 def test_a_mounted_file_is_followed(
-    make_settings: Callable[..., Settings], tmp_path: Path
+    make_settings: Callable[..., Settings], tmp_path: Path, clock: StillClock
 ) -> None:
     mounted = tmp_path / "mounted"
     mounted.write_text(secrets.token_hex(32))
     ring = Keyring(make_settings(JWT_KEY_FILE=str(mounted), JWT_KEY_RELOAD_S="0.1"))
     ring.keys()
     mounted.write_text(secrets.token_hex(32) + "\n")
-    sleep(0.11)
+    clock.move(0.11)
 
     assert ring.keys().signs.secret.hex() == mounted.read_text().strip()
 
@@ -162,12 +171,14 @@ def test_a_second_key_that_is_over_never_verifies(
     assert ring.find(kid_of(bytes.fromhex(key))) is None
 
 
-def test_the_signer_takes_the_new_key(quick: Settings, folder: Path) -> None:
+def test_the_signer_takes_the_new_key(
+    quick: Settings, folder: Path, clock: StillClock
+) -> None:
     signer = TokenSigner(quick)
     first = signer.sign(GRANT)
     assert signer.sign(GRANT) == first
     rotate(folder, now=now_ms(), overlap_ms=LONG)
-    sleep(0.11)
+    clock.move(0.11)
     second = signer.sign(GRANT)
 
     assert second.access_token != first.access_token
