@@ -15,6 +15,7 @@ from hypothesis import settings as run_settings
 from config.settings import load_settings
 from models.database import open_database
 from models.stores.container import open_stores
+from tests.servers.patience import PATIENT
 from tests.still_clock import StillClock
 
 if TYPE_CHECKING:
@@ -33,18 +34,6 @@ run_settings.register_profile(
 )
 run_settings.load_profile("kuaida")
 
-# A machine may stand still for a while: no limit of ours is met by that. Tests of these
-# limits name their own.
-PATIENT = {
-    "REDIS_TIMEOUT_S": "30",
-    "REDIS_CONNECT_TIMEOUT_S": "30",
-    "REDIS_POOL_WAIT_S": "30",
-    "DATABASE_POOL_WAIT_S": "30",
-    "DATABASE_CONNECT_TIMEOUT_S": "30",
-    "DATABASE_READ_TIMEOUT_S": "40",
-    "DATABASE_STATEMENT_TIMEOUT_S": "30",
-    "DATABASE_LOCK_WAIT_S": "30",
-}
 NOWHERE = "redis://127.0.0.1:1/0"
 MakeSettings = "Callable[..., Settings]"
 
@@ -54,16 +43,17 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """Return the environment of a process under test: nothing is reachable.
 
     The broker's address is one nobody answers at, so a test that publishes by
-    mistake fails instead of finding somebody's Redis.
+    mistake fails instead of finding somebody's Redis. Stores are waited for: a busy
+    machine is no fault of a test.
     """
     return {
+        **PATIENT,
         "KUAIDA_ENV": "test",
         "VAR_DIR": str(tmp_path / "var"),
         "DATABASE_URL": f"sqlite:///{tmp_path / 'unused.db'}",
         "REDIS_URL": NOWHERE,
         "BROKER_URL": NOWHERE,
         "LOG_FORMAT": "json",
-        **PATIENT,
     }
 
 

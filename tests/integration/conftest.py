@@ -42,6 +42,9 @@ HASTE = {
     "TASK_LEASE_S": "5",
     "LOST_RETRY_DELAY_S": "1",
     "VISIBILITY_TIMEOUT_S": "61",
+    # What is heard in time was told: no look by the clock may help, and no heartbeat.
+    "EVENTS_POLL_S": "600",
+    "EVENTS_HEARTBEAT_S": "100",
 }
 
 

@@ -97,7 +97,7 @@ class Exports:
         return found
 
     def get(self, operation: OperationView, wait_ms: int = 0) -> OperationView:
-        deadline = Deadline.after_ms(30_000)
+        deadline = Deadline.after_ms(300_000)
         told = self.operations.get(claims_of(), operation.id, wait_ms, deadline)
         return told.operation
 

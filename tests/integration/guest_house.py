@@ -98,7 +98,7 @@ class GuestHouse(House):
 
 
 def caller() -> Caller:
-    return Caller("10.0.0.1", "", "r-1", Deadline.after_ms(5000))
+    return Caller("10.0.0.1", "", "r-1", Deadline.after_ms(60_000))
 
 
 def claims_of(answer: Any) -> Claims:

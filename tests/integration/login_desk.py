@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tasks.app import Resources
 
 APP = "wxdemo0000000001"
-LIFE_MS = 60_000
+LIFE_MS = 3_600_000
 
 
 class Desk:

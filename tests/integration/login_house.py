@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,40 @@ from wechat.simulator.state import SimApp, SimState
 from wechat.simulator.transport import SimulatedTransport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from config.settings import Settings
     from models.database import Database
     from models.stores.container import Stores
+    from wechat.transport import Answer
 
 CODE2SESSION = "/sns/jscode2session"
 WIDE = {"RATE_LIMITS": '{"login.device": "1000/1000", "login.ip": "1000/1000"}'}
+
+
+class GatedTransport(SimulatedTransport):
+    """A WeChat whose answers a test can hold back."""
+
+    def __init__(self, state: SimState) -> None:
+        super().__init__(state)
+        self._open = threading.Event()
+        self._open.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Answer nobody for a while; who is asked has been asked."""
+        self._open.clear()
+        try:
+            yield
+        finally:
+            self._open.set()
+
+    def request(self, *what: Any, **how: Any) -> Answer:
+        """Answer as the simulator does, once that is allowed."""
+        try:
+            return super().request(*what, **how)
+        finally:
+            self._open.wait()
 
 
 @dataclass
@@ -42,7 +70,7 @@ class House:
     service: LoginService
     stores: Stores
     database: Database
-    wechat: SimulatedTransport
+    wechat: GatedTransport
 
     def code(self, openid: str = "") -> str:
         """Return what ``wx.login`` hands the page of a new or known person."""
@@ -52,7 +80,7 @@ class House:
         return str(made["code"])
 
     def login(
-        self, code: str, *, device: str = "phone", timeout_ms: int = 9000
+        self, code: str, *, device: str = "phone", timeout_ms: int = 60_000
     ) -> LoginAnswer:
         caller = Caller("10.0.0.1", "", "r-1", Deadline.after_ms(timeout_ms))
         request = LoginRequest(code, device=DeviceInfo(id=device))
@@ -89,7 +117,7 @@ def open_house(settings: Settings) -> House:
     """Open the house of ``settings``; nobody is special in its world yet."""
     (app,) = settings.wechat.apps
     simulated = SimApp(app.app_id, app.secret.get_secret_value())
-    wechat = SimulatedTransport(SimState([simulated], seed=7))
+    wechat = GatedTransport(SimState([simulated], seed=7))
     stores, database = open_stores(settings), open_database(settings)
     with suppress(RedisUnavailable):
         # As the relay does it.
@@ -131,7 +159,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 
 def login(_):
-    caller = Caller("10.0.0.1", "phone", "r", Deadline.after_ms(5000))
+    caller = Caller("10.0.0.1", "phone", "r", Deadline.after_ms(60_000))
     return service.login(LoginRequest(code), caller).refresh_token
 
 with ThreadPoolExecutor(25) as pool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 APP, USER = "wx1", "u_1"
 TOLD = WeChatSecrets("openid-1", "session-key-1", "unionid-1")
-LIFE_MS, GRACE_MS = 60_000, 20_000
+LIFE_MS, GRACE_MS = 3_600_000, 600_000
 REFRESH_HASH = "ab" * 32
 
 
@@ -42,9 +42,9 @@ def new(session_id: str = "se_1", code: str = "c1", **changes: Any) -> NewSessio
         "secrets": TOLD,
         "code_key": f"kuaida:code:{code}",
         "record": f"r{session_id}".encode(),
-        "record_ms": 5000,
+        "record_ms": 600_000,
         "life_ms": LIFE_MS,
-        "secrets_ms": 5000,
+        "secrets_ms": 600_000,
         "standing_asked": True,
         **changes,
     }

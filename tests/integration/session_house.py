@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 APP = "wx1"
 CALLER = Caller("10.0.0.1", "phone", "r-1", Deadline(0))
-LIFE_MS = 60_000
+LIFE_MS = 3_600_000
 
 
 @dataclass
@@ -69,7 +69,7 @@ class House:
         code = f"kuaida:code:{entry.id}"
         self.stores.sessions.open(
             NewSession(
-                entry, told, code, b"r", 1000, LIFE_MS, LIFE_MS, standing_asked=True
+                entry, told, code, b"r", LIFE_MS, LIFE_MS, LIFE_MS, standing_asked=True
             )
         )
         if enriched:

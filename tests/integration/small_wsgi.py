@@ -29,9 +29,9 @@ def echo(environ: Environ) -> Answer:
 
 
 def strict(environ: Environ) -> Answer:
-    """Read the body as the real app does, in at most half a second."""
+    """Read the body as the real app does, in at most some seconds."""
     try:
-        return "200 OK", [read_body(environ, limit=1000, seconds=0.5)]
+        return "200 OK", [read_body(environ, limit=1000, seconds=2.5)]
     except BodyTimeout:
         return "408 Request Timeout", [b"too slow"]
     except InvalidInput:

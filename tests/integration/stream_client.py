@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tests.servers.phone import Phone
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 class Listening:

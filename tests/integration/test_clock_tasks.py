@@ -80,17 +80,18 @@ def run(house: Resources, job: str) -> str:
 
 
 def test_a_question_becomes_work_and_the_work_closes_its_slot(house: Resources) -> None:
-    assert take_due_slots("sweep_journals") == "done"
-    assert take_due_slots("sweep_journals") == "nothing"
-    slot = slot_of(house, "sweep_journals")
+    # A job of each hour: its next slot does not begin meanwhile.
+    assert take_due_slots("rotate_jwt_key") == "done"
+    assert take_due_slots("rotate_jwt_key") == "nothing"
+    slot = slot_of(house, "rotate_jwt_key")
 
-    assert sweep_journals(slot["outbox_id"]) == "done"
+    assert rotate_jwt_key(slot["outbox_id"]) == "done"
 
-    closed = slot_of(house, "sweep_journals")
+    closed = slot_of(house, "rotate_jwt_key")
     assert (closed["due"], closed["state"]) == (slot["due"], "done")
     assert closed["finished_at"] >= closed["taken_at"]
     assert outbox_row(house, slot["outbox_id"]).state == "done"
-    assert sweep_journals(slot["outbox_id"]) == "nothing"
+    assert rotate_jwt_key(slot["outbox_id"]) == "nothing"
 
 
 def test_a_question_about_no_job_is_unknown(house: Resources) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,9 +35,9 @@ from models.stores.container import open_stores
 
 stores = open_stores(load_settings(dict(os.environ), env_file=None))
 folder, rounds = sys.argv[1], 0
-until = monotonic() + 20
+until = monotonic() + 200
 while rounds < 25 and monotonic() < until:
-    fence = stores.locks.acquire("x", 10)
+    fence = stores.locks.acquire("x", 300)
     if fence is None:
         sleep(0.001)
         continue
@@ -87,7 +87,7 @@ def own(
     private_redis: RedisServer, make_settings: Callable[..., Settings]
 ) -> Iterator[Stores]:
     """Open stores over a Redis that this test may freeze, wipe and restart."""
-    quick = {"REDIS_BREAKER_FAILURES": "1000"}
+    quick = {"REDIS_BREAKER_FAILURES": "1000", "REDIS_TIMEOUT_S": "3"}
     opened = open_stores(make_settings(REDIS_URL=private_redis.url, **quick))
     yield opened
     private_redis.process.thaw()
@@ -109,7 +109,7 @@ def test_processes_hold_a_lock_one_at_a_time(
         )
         for _ in range(3)
     ]
-    told = [rival.communicate(timeout=60)[0] for rival in rivals]
+    told = [rival.communicate(timeout=250)[0] for rival in rivals]
 
     assert [rival.returncode for rival in rivals] == [0, 0, 0]
     fences = [int(line) for text in told for line in text.split()]
@@ -121,22 +121,23 @@ def test_processes_hold_a_lock_one_at_a_time(
 
 def test_threads_get_one_owner_who_alone_can_let_go(stores: Stores) -> None:
     with ThreadPoolExecutor(12) as pool:
-        drawn = list(pool.map(lambda _: stores.locks.acquire("x", 5), range(12)))
+        drawn = list(pool.map(lambda _: stores.locks.acquire("x", 300), range(12)))
     (fence,) = [drawn for drawn in drawn if drawn is not None]
 
     assert not stores.locks.release("x", fence - 1)
-    assert stores.locks.acquire("x", 5) is None
-    assert stores.locks.acquire("y", 5) is not None
+    assert stores.locks.acquire("x", 300) is None
+    assert stores.locks.acquire("y", 300) is not None
     assert stores.locks.release("x", fence)
     assert not stores.locks.release("x", fence)
 
 
 def test_the_lock_of_a_dead_owner_ends(stores: Stores) -> None:
-    first = stores.locks.acquire("x", 0.03)
-    assert stores.locks.acquire("x", 5) is None
-    sleep(0.05)
+    first = stores.locks.acquire("x", 300)
+    assert stores.locks.acquire("x", 300) is None
+    stores.redis.execute("PEXPIRE", stores.keys.lock("x"), 1)
+    sleep(0.02)
 
-    second = stores.locks.acquire("x", 5)
+    second = stores.locks.acquire("x", 300)
 
     assert first is not None
     assert second is not None
@@ -157,12 +158,12 @@ def test_a_frozen_owner_cannot_undo_what_its_heir_did(
     old = int(sleeper.stdout.readline())
     shelf = stores.access_tokens
     sleep(0.25)
-    heir = shelf.lease(APP, 10)
+    heir = shelf.lease(APP, 300)
     assert heir is not None
     assert heir > old
     assert shelf.save(APP, "new", now_ms() + 60_000, heir)
 
-    said, _ = sleeper.communicate("go on\n", timeout=30)
+    said, _ = sleeper.communicate("go on\n", timeout=100)
 
     assert said.strip() == "False"
     found = shelf.load(APP)
@@ -182,7 +183,7 @@ def test_fences_rise_although_redis_forgets(
     else:
         private_redis.stop()
         private_redis.start()
-        wait_until(lambda: answers(own), within_s=9, what="Redis again")
+        wait_until(lambda: answers(own), within_s=60, what="Redis again")
     after = own.locks.acquire("x", 60)
 
     # The first owner is an owner no more, and whatever it guards can tell.
@@ -194,11 +195,11 @@ def test_fences_rise_although_redis_forgets(
 def test_fences_rise_although_the_clock_goes_back(stores: Stores) -> None:
     stores.redis.execute("SET", stores.keys.fence("x"), AHEAD)
 
-    first = stores.locks.acquire("x", 5)
+    first = stores.locks.acquire("x", 300)
     assert first == AHEAD + 1
     assert stores.locks.release("x", first)
 
-    assert stores.locks.acquire("x", 5) == AHEAD + 2
+    assert stores.locks.acquire("x", 300) == AHEAD + 2
 
 
 def test_a_frozen_redis_gives_nobody_the_lock(
@@ -209,24 +210,30 @@ def test_a_frozen_redis_gives_nobody_the_lock(
     began = monotonic()
     with pytest.raises(RedisUnavailable):
         own.locks.acquire("x", 0.3)
-    assert monotonic() - began < 10
+    assert monotonic() - began < 60
     private_redis.process.thaw()
 
     # The lost command may have taken the lock for nobody: it ends by itself.
-    wait_until(lambda: own.locks.acquire("x", 5), within_s=9, what="lock free again")
+    wait_until(lambda: own.locks.acquire("x", 300), within_s=60, what="lock free again")
 
 
 # Signals
 
 
+def blocked(stores: Stores) -> int:
+    """Return how many wait at Redis."""
+    told = stores.redis.execute("INFO", "clients").decode()
+    return int(told.partition("blocked_clients:")[2].split()[0])
+
+
 def test_a_signal_wakes_one_of_those_who_wait(stores: Stores) -> None:
     with ThreadPoolExecutor(4) as pool:
-        waiting = [pool.submit(stores.signals.wait, "x", 1.5) for _ in range(4)]
-        sleep(0.1)
+        waiting = [pool.submit(stores.signals.wait, "x", 4) for _ in range(4)]
+        wait_until(lambda: blocked(stores) == 4, within_s=60, what="all four wait")
         stores.signals.send("x")
         stores.signals.send("other")
 
-        assert sorted(future.result(9) for future in waiting) == [False] * 3 + [True]
+        assert sorted(future.result(60) for future in waiting) == [False] * 3 + [True]
 
 
 def test_signals_sent_before_the_wait_are_one(stores: Stores) -> None:
@@ -244,7 +251,7 @@ def test_a_wait_is_no_longer_than_the_longest(stores: Stores) -> None:
 
     assert not stores.signals.wait("x", 3600)
 
-    assert monotonic() - began < 30
+    assert monotonic() - began < 60
 
 
 def test_a_wait_outlives_a_wipe_and_a_restart(
@@ -255,15 +262,15 @@ def test_a_wait_outlives_a_wipe_and_a_restart(
         sleep(0.1)
         private_redis.flush()
         own.signals.send("x")
-        assert waiting.result(9)
+        assert waiting.result(60)
 
         waiting = pool.submit(own.signals.wait, "x", 4)
         sleep(0.1)
         private_redis.stop()
-        assert isinstance(waiting.exception(9), RedisUnavailable)
+        assert isinstance(waiting.exception(60), RedisUnavailable)
     own.signals.send("lost without a word")
     private_redis.start()
-    wait_until(lambda: answers(own), within_s=9, what="Redis again")
+    wait_until(lambda: answers(own), within_s=60, what="Redis again")
     own.signals.send("x")
 
     assert own.signals.wait("x", 1)
@@ -277,7 +284,7 @@ def test_a_frozen_redis_ends_a_wait(own: Stores, private_redis: RedisServer) -> 
     with pytest.raises(RedisUnavailable):
         own.signals.wait("x", 0.1)
 
-    assert monotonic() - began < 30
+    assert monotonic() - began < 60
 
 
 # Shared flights, as the cache of users takes them
@@ -336,17 +343,25 @@ def test_callers_of_a_process_share_a_load_without_redis(
     def load() -> bytes:
         loads.append(1)
         loading.set()
-        go.wait(9)
+        go.wait(60)
         return b"profile"
 
     with ThreadPoolExecutor(8) as pool:
         readers = [pool.submit(own.users.load, "u_1", load) for _ in range(8)]
-        assert loading.wait(9)
-        sleep(0.3)
+        assert loading.wait(60)
+        flight: Any = own.users._flights._flights
+        wait_until(lambda: joined(flight) == 7, within_s=60, what="seven have joined")
         go.set()
 
-        assert {reader.result(9) for reader in readers} == {b"profile"}
+        assert {reader.result(60) for reader in readers} == {b"profile"}
     assert len(loads) == 1
+
+
+def joined(flights: Any) -> int:
+    """Return how many of this process wait for the load of another."""
+    return sum(
+        len(flight._condition._waiters) for flight in list(flights._flights.values())
+    )
 
 
 def answers(stores: Stores) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from models.stores.container import Stores
     from tests.servers.redis_server import RedisServer
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 USER = "u_1"
 
 

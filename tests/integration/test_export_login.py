@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from models.login_entry import LoginEntry
     from models.operations import OperationView
 
+WAIT_S = 300
+
 
 @pytest.fixture
 def exports(
     database_url: str, redis_url: str, make_settings: Callable[..., Settings]
 ) -> Iterator[Exports]:
     urls = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-    configure(make_settings(**urls))
+    configure(make_settings(**urls, EXPORT_LOGIN_WAIT_S=str(WAIT_S)))
     made = Exports(resources())
     yield made
     made.close()
@@ -74,7 +76,7 @@ def test_after_its_time_it_goes_on_without_and_says_so(exports: Exports) -> None
     entry = make_login(exports.house)
     operation = ask(exports, entry)
     row_id = exports.message(operation)
-    exports.age(row_id, 30_000)
+    exports.age(row_id, WAIT_S * 1000)
 
     assert exports.run_row(row_id) == "done"
 

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from config.settings import Settings
     from models.operations import OperationView
 
-FAST = {"CHECKPOINT_S": "0.02", "EXPORT_PAGE": "200", "MAX_ATTEMPTS": "2"}
+FAST = {
+    "CHECKPOINT_S": "0.02",
+    "EXPORT_PAGE": "200",
+    "MAX_ATTEMPTS": "2",
+    # What ends a wait is news, not a look by the clock.
+    "EVENTS_POLL_S": "600",
+    "ANSWER_RESERVE_MS": "5000",
+}
 
 
 class Nobody:
@@ -65,7 +72,7 @@ def changes(exports: Exports, operation: OperationView) -> list[tuple[str, int]]
 
 def middle(exports: Exports, operation: OperationView) -> OperationView:
     """Wait until some of the work is done."""
-    until = monotonic() + 30
+    until = monotonic() + 100
     while (seen := exports.look(operation)).percent < 10:
         assert seen.active
         assert monotonic() < until
@@ -105,11 +112,9 @@ def test_a_cancel_in_the_middle_stops_it_without_a_trace(exports: Exports) -> No
     assert exports.pieces()
 
     cancelled = exports.operations.cancel(claims_of(), operation.id).operation
-    began = monotonic()
 
     assert cancelled.state == "cancelled"
-    assert running.result(10) == "cancelled"
-    assert monotonic() - began < 8
+    assert running.result(100) == "cancelled"
     assert exports.pieces() == []
     seen = exports.get(operation)
     assert (seen.state, seen.error and seen.error.reason) == ("cancelled",) * 2
@@ -126,7 +131,7 @@ def test_only_the_owner_cancels_and_only_what_goes_on(exports: Exports) -> None:
         with pytest.raises(NotFound):
             exports.operations.cancel(claims, name)
         with pytest.raises(NotFound):
-            exports.operations.get(claims, name, 0, Deadline.after_ms(100))
+            exports.operations.get(claims, name, 0, Deadline.after_ms(60_000))
     assert exports.run(operation) == "done"
 
     with pytest.raises(Conflict) as refused:
@@ -139,7 +144,7 @@ def test_only_the_owner_cancels_and_only_what_goes_on(exports: Exports) -> None:
 
 def test_a_wait_ends_with_the_work(exports: Exports) -> None:
     operation = exports.start()
-    waiting = exports.pool.submit(exports.get, operation, 20_000)
+    waiting = exports.pool.submit(exports.get, operation, 200_000)
     sleep(0.3)
     # Nobody keeps a connection while waiting.
     assert exports.house.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
@@ -147,11 +152,11 @@ def test_a_wait_ends_with_the_work(exports: Exports) -> None:
     assert exports.run(operation) == "done"
     ended = monotonic()
 
-    assert waiting.result(10).state == "succeeded"
-    assert monotonic() - ended < 8
+    assert waiting.result(250).state == "succeeded"
+    assert monotonic() - ended < 60
 
 
-@pytest.mark.parametrize(("wait_ms", "deadline_ms"), [(200, 9000), (9000, 350)])
+@pytest.mark.parametrize(("wait_ms", "deadline_ms"), [(200, 60_000), (60_000, 5350)])
 def test_a_wait_ends_with_the_patience(
     exports: Exports, wait_ms: int, deadline_ms: int
 ) -> None:

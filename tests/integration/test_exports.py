@@ -170,7 +170,7 @@ def test_a_late_attempt_writes_nothing_into_the_file(exports: Exports) -> None:
         begun = begin(uow.session, row_id, LEASE, holder_died=True)
         assert isinstance(begun, Outbox)
 
-    assert late.result(30) == "overtaken"
+    assert late.result(100) == "overtaken"
     with exports.house.database.unit_of_work() as uow:
         held = uow.session.get_one(Outbox, row_id)
         held.holder_fence = None

@@ -12,9 +12,7 @@ import pytest
 from config.clock import monotonic, sleep
 from tests.integration.raw_http import (
     HOST,
-    KEEPALIVE_S,
     PATIENCE_S,
-    WRITE_S,
     Phone,
     Server,
     post,
@@ -39,6 +37,15 @@ def server(running: Server) -> Iterator[Server]:
     running.hang_up()
 
 
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Give a server that waits a second for a request, and some for a reader."""
+    limits = ("--keep-alive", "1", "--timeout", str(WRITE_S))
+    with serving(tmp_path_factory.mktemp("hasty"), *limits) as started:
+        yield started
+
+
+WRITE_S = 3
 CHUNKED = b"Transfer-Encoding: chunked"
 JSON = b"Content-Type: application/json"
 
@@ -269,22 +276,19 @@ def test_a_body_beside_an_offer_to_upgrade_is_read(server: Server) -> None:
     [b"", b"GET /ec", b"GET /echo HTTP/1.1\r\nHost: x\r\nA: "],
     ids=["nothing", "half a line", "half a head"],
 )
-def test_a_client_that_says_too_little_is_left(server: Server, data: bytes) -> None:
-    phone, started = server.phone().send(data), monotonic()
-
-    assert phone.ended()
-    assert monotonic() - started < KEEPALIVE_S + 2
+def test_a_client_that_says_too_little_is_left(hasty: Server, data: bytes) -> None:
+    assert hasty.phone().send(data).ended()
 
 
-def test_drops_do_not_buy_a_slow_head_more_time(server: Server) -> None:
-    phone = server.phone().send(b"GET /echo HTTP/1.1\r\nHost: x\r\n")
+def test_drops_do_not_buy_a_slow_head_more_time(hasty: Server) -> None:
+    phone = hasty.phone().send(b"GET /echo HTTP/1.1\r\nHost: x\r\n")
     started = monotonic()
     with suppress(ConnectionError):
         while monotonic() - started < PATIENCE_S:
             phone.send(b"A: b\r\n")
             sleep(0.1)
 
-    assert monotonic() - started < KEEPALIVE_S + 2
+    assert monotonic() - started < PATIENCE_S
 
 
 def test_a_slow_body_is_given_up_while_others_are_served(server: Server) -> None:
@@ -314,15 +318,15 @@ def test_a_bad_chunk_in_the_middle_ends_the_body(server: Server) -> None:
     assert phone.ended()
 
 
-def test_slow_readers_hold_nobody_up_and_are_left(server: Server) -> None:
-    readers = [server.phone().get("/big") for _ in range(5)]
+def test_slow_readers_hold_nobody_up_and_are_left(hasty: Server) -> None:
+    readers = [hasty.phone().get("/big") for _ in range(5)]
     for reader in readers:
         reader.socket.recv(1000)
 
     with ThreadPoolExecutor(10) as pool:
-        ask = lambda _: server.phone().get("/slow?0.05").answer().status  # noqa: E731
+        ask = lambda _: hasty.phone().get("/slow?0.05").answer().status  # noqa: E731
         assert list(pool.map(ask, range(20))) == [200] * 20
-    sleep(WRITE_S + 0.5)
+    sleep(WRITE_S + 5)
     # What the kernel had taken is still readable; the whole answer is not.
     assert all(left(reader) < 4_000_000 for reader in readers)
 
@@ -340,7 +344,9 @@ def test_an_error_of_the_app_ends_its_connection_and_is_logged(
     assert server.phone().get("/boom").ended()
 
     wait_until(
-        lambda: "ZeroDivisionError" in server.log(), within_s=5, what="the log line"
+        lambda: "ZeroDivisionError" in server.log(),
+        within_s=PATIENCE_S,
+        what="the log line",
     )
     assert server.phone().get("/ignore").answer().status == 200
 
@@ -377,11 +383,13 @@ def test_a_worker_leaves_after_its_last_request_and_nobody_is_refused(
 def test_a_stop_lets_requests_finish_and_ends_idle_connections(
     tmp_path: Path,
 ) -> None:
-    with serving(tmp_path, "--keep-alive", "60") as server:
+    with serving(
+        tmp_path, "--keep-alive", "200", "--graceful-timeout", "200"
+    ) as server:
         idle = server.phone()
         assert idle.get("/ignore").answer().status == 200
-        busy = server.phone().get("/slow?0.7")
-        sleep(0.1)
+        busy = server.phone().get("/slow?4")
+        sleep(1)
         server.process.signal(signal.SIGTERM)
         started = monotonic()
 
@@ -390,5 +398,5 @@ def test_a_stop_lets_requests_finish_and_ends_idle_connections(
         assert answer.fields["connection"] == "close"
         assert idle.ended()
         assert server.process.wait(PATIENCE_S) == 0
-        # Neither the sixty seconds of the idle one nor the whole grace.
-        assert monotonic() - started < 4.5
+        # Neither the time of the idle one nor the whole grace.
+        assert monotonic() - started < PATIENCE_S

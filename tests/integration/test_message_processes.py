@@ -43,7 +43,7 @@ def phone(stack: Stack) -> Phone:
     assert made.login().status == 200
     stack.wait(
         lambda: made.me().data["profile_state"] != "pending",
-        within_s=20,
+        within_s=100,
         what="the login in SQL",
     )
     for _ in range(5):
@@ -71,11 +71,11 @@ def state(stack: Stack, name: str) -> str:
 def test_a_killed_call_is_unknown_and_the_rest_goes_out(
     stack: Stack, phone: Phone
 ) -> None:
-    stack.wechat.fault(SEND, "delay", delay_ms=3000, times=1)
+    stack.wechat.fault(SEND, "delay", delay_ms=4500, times=1)
     hit = send(phone)
     stack.wait(
         lambda: bool(stack.wechat.deliveries(phone.openid)),
-        within_s=20,
+        within_s=100,
         what="the call at WeChat",
     )
 
@@ -87,7 +87,7 @@ def test_a_killed_call_is_unknown_and_the_rest_goes_out(
     for name, end in ((hit, "unknown"), (later, "sent")):
         stack.wait(
             lambda name=name, end=end: state(stack, name) == end,  # type: ignore[misc]
-            within_s=40,
+            within_s=100,
             what=f"message {end}",
         )
     # While WeChat still has the first in hand it may refuse the other (43108).
@@ -106,6 +106,6 @@ def test_a_planned_message_outlives_redis(stack: Stack, phone: Phone) -> None:
     stack.redis.flush()
 
     stack.wait(
-        lambda: state(stack, name) == "sent", within_s=40, what="the planned message"
+        lambda: state(stack, name) == "sent", within_s=100, what="the planned message"
     )
     assert ask(stack, "GET", f"/{name}")["sent_at"] >= now + 4000

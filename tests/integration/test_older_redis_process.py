@@ -60,9 +60,9 @@ def test_no_process_lets_an_ended_session_in_by_an_older_file(stack: Stack) -> N
     told = {phone.me().reason for phone in ended}
     told |= {phone.refresh().reason for phone in ended}
     assert told <= OVER
-    wait_until(lambda: is_loaded(stack), within_s=30, what="standings loaded")
+    wait_until(lambda: is_loaded(stack), within_s=60, what="standings loaded")
     for _ in range(3):
         assert {phone.me().reason for phone in ended} == OVER
         assert {phone.refresh().reason for phone in ended} == OVER
-    wait_until(lambda: lives.me().status == 200, within_s=10, what="a live session")
+    wait_until(lambda: lives.me().status == 200, within_s=60, what="a live session")
     assert lives.refresh().status == 200

@@ -122,7 +122,7 @@ def test_a_replay_is_due_at_once(house: Resources, desk: OutboxService) -> None:
         now = database_now(work.session)
         rows = claim(work.session, "maintenance", limit=9, resend_after_ms=1)
     assert [row.id for row in rows] == [row_id]
-    assert now - rows[0].due_at < 10_000
+    assert now - rows[0].due_at < 60_000
 
 
 def test_only_dead_work_is_replayed(house: Resources, desk: OutboxService) -> None:

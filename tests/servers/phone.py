@@ -28,7 +28,7 @@ class Phone:
         """Call a route."""
         return call(method, f"{self.stack.url('web')}/api/v1{path}", **how)
 
-    def login(self, code: str | None = None, timeout_ms: int = 5000) -> Answer:
+    def login(self, code: str | None = None, timeout_ms: int = 30_000) -> Answer:
         """Send a login code, a fresh one unless given."""
         body = {"code": code or self.code(), "device": {"id": self.openid}}
         head = {"X-Timeout-Ms": str(timeout_ms)}
