@@ -75,7 +75,7 @@ class PrivateHouse:
     def show(
         self, claims: Claims, data: SealedData, signed: Signed | None = None
     ) -> dict[str, Any]:
-        return self.open_data.show(claims, data, signed, Deadline.after_ms(9000))
+        return self.open_data.show(claims, data, signed, Deadline.after_ms(60_000))
 
     def phone_code(self, openid: str, phone: str = "") -> str:
         """Return what the phone button hands the page."""
@@ -86,7 +86,7 @@ class PrivateHouse:
         return str(self.wechat.control("POST", "/_sim/codes", asked)["code"])
 
     def bind(
-        self, claims: Claims, code: str, once: Once | None = None, wait_ms: int = 9000
+        self, claims: Claims, code: str, once: Once | None = None, wait_ms: int = 60_000
     ) -> str:
         """Bind by code and return what is shown of the number."""
         deadline = Deadline.after_ms(wait_ms)

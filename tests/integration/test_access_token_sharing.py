@@ -14,6 +14,7 @@ from wechat.access_token import AccessTokens
 from wechat.errors import TokenStale
 from wechat.simulator.state import SimApp, SimState
 from wechat.simulator.transport import SimulatedTransport
+from wechat.token_store import TokenPolicy
 
 if TYPE_CHECKING:
     from models.stores.container import Stores
@@ -32,11 +33,13 @@ def sim() -> SimulatedTransport:
     return made
 
 
-def process(sim: SimulatedTransport, stores: Stores) -> AccessTokens:
+def process(
+    sim: SimulatedTransport, stores: Stores, policy: TokenPolicy = POLICY
+) -> AccessTokens:
     """Return what each process holds: its own memory over the shared store."""
     caller = make_caller(sim)
     app = (APP_ID, SECRET)
-    return AccessTokens(app, caller, stores.access_tokens, policy=PATIENT)
+    return AccessTokens(app, caller, stores.access_tokens, policy=policy)
 
 
 def fetches(sim: SimulatedTransport) -> int:
@@ -46,7 +49,9 @@ def fetches(sim: SimulatedTransport) -> int:
 def test_processes_that_start_together_fetch_one_token(sim, stores) -> None:
     found: list[str] = []
     threads = [
-        threading.Thread(target=lambda: found.append(process(sim, stores).get(soon())))
+        threading.Thread(
+            target=lambda: found.append(process(sim, stores, PATIENT).get(soon()))
+        )
         for _ in range(8)
     ]
     for thread in threads:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +14,7 @@ from models.outbox import Outbox
 from models.user_events import UserEvent
 from tasks.app import configure, resources
 from tests.integration.export_house import MANY, NO_LOGIN, USER, Exports, claims_of
+from tests.servers.process import wait_until
 from workers.outbox_relay import OutboxRound
 
 if TYPE_CHECKING:
@@ -145,9 +146,10 @@ def test_only_the_owner_cancels_and_only_what_goes_on(exports: Exports) -> None:
 def test_a_wait_ends_with_the_work(exports: Exports) -> None:
     operation = exports.start()
     waiting = exports.pool.submit(exports.get, operation, 200_000)
-    sleep(0.3)
+    pool: Any = exports.house.database.engine.pool
     # Nobody keeps a connection while waiting.
-    assert exports.house.database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    still = lambda: exports.hub.count(USER) and not pool.checkedout()  # noqa: E731
+    wait_until(still, within_s=60, what="a wait without a connection")
     assert not waiting.done()
     assert exports.run(operation) == "done"
     ended = monotonic()

@@ -39,7 +39,6 @@ def server(running: Server) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Give a server that waits a second for a request, and some for a reader."""
     limits = ("--keep-alive", "1", "--timeout", str(WRITE_S))
     with serving(tmp_path_factory.mktemp("hasty"), *limits) as started:
         yield started
@@ -343,11 +342,8 @@ def test_an_error_of_the_app_ends_its_connection_and_is_logged(
 ) -> None:
     assert server.phone().get("/boom").ended()
 
-    wait_until(
-        lambda: "ZeroDivisionError" in server.log(),
-        within_s=PATIENCE_S,
-        what="the log line",
-    )
+    logged = lambda: "ZeroDivisionError" in server.log()  # noqa: E731
+    wait_until(logged, within_s=PATIENCE_S, what="the log line")
     assert server.phone().get("/ignore").answer().status == 200
 
 

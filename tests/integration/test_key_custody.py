@@ -202,7 +202,7 @@ def test_keys_that_are_nothing_to_wechat_are_told_as_such(
     house.login_elsewhere(OPENID)
     check = KeyCheck(house.stores.wechat_keys, house.gateway)
 
-    assert check.settle(me.app_id, me.user_id, Deadline.after_ms(9000)) == verdict
+    assert check.settle(me.app_id, me.user_id, Deadline.after_ms(60_000)) == verdict
 
 
 def test_many_logins_at_once_end_with_the_key_that_wechat_holds(
@@ -260,7 +260,7 @@ def test_a_reset_makes_the_old_key_worthless_and_keeps_the_user_in(
     name = house.stores.keys.wechat_key(me.user_id)
     house.stores.redis.execute("PEXPIRE", name, 50_000)
 
-    done = resets.reset(me.user_id, Deadline.after_ms(9000))
+    done = resets.reset(me.user_id, Deadline.after_ms(60_000))
 
     assert done == KeyReset(me.user_id, "reset")
     assert keys(house, me) == [held_by_wechat(house)]
@@ -279,9 +279,9 @@ def test_a_key_that_wechat_has_replaced_is_forgotten(
     me = known(house)
     house.login_elsewhere(OPENID)
 
-    assert resets.reset(me.user_id, Deadline.after_ms(9000)).outcome == "stale"
+    assert resets.reset(me.user_id, Deadline.after_ms(60_000)).outcome == "stale"
     assert keys(house, me) == []
-    assert resets.reset(me.user_id, Deadline.after_ms(9000)).outcome == "none"
+    assert resets.reset(me.user_id, Deadline.after_ms(60_000)).outcome == "none"
     assert audited(house, me) == ["asked", "stale", "none"]
 
 
@@ -340,4 +340,4 @@ def test_a_reset_that_wechat_refuses_changes_nothing(
     assert audited(house, me) == ["asked", "failed"]
     assert house.rows(SecurityEvent) == []
     with pytest.raises(NotFound):
-        resets.reset("u_nobody", Deadline.after_ms(9000))
+        resets.reset("u_nobody", Deadline.after_ms(60_000))
