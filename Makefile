@@ -47,7 +47,7 @@ bench: ## measure requests, logins and enrichment against bare Flask
 	@$(PYTHON) -m config.dev.apt wrk
 	@exec $(BIN)/python -m tests.bench $(BENCH_ARGS)
 
-drill: ## break it on purpose, docs/resilience-report.md, 20 minutes (DRILL_ARGS="--soak 30")
+drill: ## break it on purpose, docs/resilience-report.md, 20 minutes (DRILL_ARGS="--smoke", --scale, "--soak 30")
 	@$(ENVIRONMENT) $(DEV_LOCK)
 	@$(PYTHON) -m config.dev.apt redis-server mariadbd faketime
 	@exec $(BIN)/python -m tests.faults $(DRILL_ARGS)
