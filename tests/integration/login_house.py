@@ -15,6 +15,7 @@ from models.device_info import DeviceInfo
 from models.errors import RedisUnavailable
 from models.outbox import Outbox
 from models.stores.container import open_stores
+from tests.servers.process import wait_until
 from web.services.caller import Caller
 from web.services.code_flight import FLIGHT
 from web.services.login import LoginService
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from wechat.transport import Answer
 
 CODE2SESSION = "/sns/jscode2session"
+# Of a caller less patient than the login is with WeChat: its exchange outlasts it.
+HASTY_MS = 4500
+HASTY = {"WECHAT_LOGIN_PATIENCE_S": "5"}
 WIDE = {"RATE_LIMITS": '{"login.device": "1000/1000", "login.ip": "1000/1000"}'}
 
 
@@ -80,9 +84,15 @@ class House:
         return str(made["code"])
 
     def login(
-        self, code: str, *, device: str = "phone", timeout_ms: int = 60_000
+        self,
+        code: str,
+        *,
+        device: str = "phone",
+        timeout_ms: int = 60_000,
+        until: Deadline | None = None,
     ) -> LoginAnswer:
-        caller = Caller("10.0.0.1", "", "r-1", Deadline.after_ms(timeout_ms))
+        deadline = until or Deadline.after_ms(timeout_ms)
+        caller = Caller("10.0.0.1", "", "r-1", deadline)
         request = LoginRequest(code, device=DeviceInfo(id=device))
         return self.service.login(request, caller)
 
@@ -90,6 +100,17 @@ class House:
         """Return what Redis knows the code by."""
         nobody = Caller("", "", "", Deadline(0))
         return self.service._attempt(LoginRequest(code), nobody).code_key
+
+    def until_asked(self) -> Deadline:
+        """Return the time of a caller that is up as soon as WeChat has been asked."""
+        calls, before = self.calls, self.calls()
+
+        class UntilAsked(Deadline):
+            def with_reserve(self, _seconds: float, _share: float) -> Deadline:
+                wait_until(lambda: calls() > before, within_s=60, what="WeChat asked")
+                return Deadline.after_ms(0)
+
+        return UntilAsked.after_ms(HASTY_MS)
 
     def calls(self) -> int:
         return self.wechat.state.calls[CODE2SESSION]

@@ -10,14 +10,11 @@ import pytest
 
 from tests.conftest import NOWHERE
 from tests.integration.failures import failure
-from tests.integration.login_house import House
+from tests.integration.login_house import HASTY, House
 from tests.servers.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-# Less than WECHAT_LOGIN_PATIENCE_S, and enough for all that comes before WeChat.
-HASTY_MS = 2500
 
 
 @pytest.fixture(params=["Redis", "SQL alone"])
@@ -28,20 +25,20 @@ def house(
     sqlite_url: str,
 ) -> House:
     url = redis_url if request.param == "Redis" else NOWHERE
-    return make_login_house(url, sqlite_url)
+    return make_login_house(url, sqlite_url, **HASTY)
 
 
 @pytest.fixture
 def redis_house(
     make_login_house: Callable[..., House], redis_url: str, sqlite_url: str
 ) -> House:
-    return make_login_house(redis_url, sqlite_url)
+    return make_login_house(redis_url, sqlite_url, **HASTY)
 
 
 def test_an_exchange_ends_though_its_caller_had_no_time(house: House) -> None:
     code = house.code()
     with house.wechat.held():
-        told = failure(lambda: house.login(code, timeout_ms=HASTY_MS))
+        told = failure(lambda: house.login(code, until=house.until_asked()))
         assert told.reason == "wechat_timeout"
 
     assert house.login(code).access_token
@@ -52,7 +49,7 @@ def test_a_patient_caller_gets_what_an_impatient_one_began(redis_house: House) -
     house, code = redis_house, redis_house.code()
     with ThreadPoolExecutor(2) as pool:
         with house.wechat.held():
-            hasty = pool.submit(house.login, code, timeout_ms=HASTY_MS)
+            hasty = pool.submit(house.login, code, until=house.until_asked())
             flying = partial(house.stores.admission.find_record, house.key(code))
             wait_until(flying, within_s=60, what="the first call flies", every_s=0.01)
             patient = pool.submit(house.login, code)
@@ -88,7 +85,7 @@ def test_what_the_caller_left_behind_is_told_when_it_fails(redis_house: House) -
     code_of_nobody = "nobody-has-this"
 
     with house.wechat.held():
-        told = failure(lambda: house.login(code_of_nobody, timeout_ms=HASTY_MS))
+        told = failure(lambda: house.login(code_of_nobody, until=house.until_asked()))
     assert told.reason == "wechat_timeout"
     assert failure(lambda: house.login(code_of_nobody)).reason == "login_code_invalid"
     assert house.login(code).access_token

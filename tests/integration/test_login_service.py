@@ -24,7 +24,7 @@ from models.sessions import Session
 from models.stores.wechat_keys import WeChatSecrets
 from tests.conftest import NOWHERE
 from tests.integration.failures import failure
-from tests.integration.login_house import RIVAL, WIDE, House
+from tests.integration.login_house import HASTY, HASTY_MS, RIVAL, WIDE, House
 from tests.servers.process import wait_until
 from web.services.caller import Caller
 from web.services.login_attempt import LoginRequest
@@ -35,15 +35,13 @@ if TYPE_CHECKING:
     from tests.servers.redis_server import RedisServer
 
 MakeHouse = Any
-# Less than WECHAT_LOGIN_PATIENCE_S, and enough for all that comes before WeChat.
-HASTY_MS = 2500
 # How far behind its deadline an answer may come before we call it hung.
 LATE_S = 60
 
 
 @pytest.fixture
 def house(make_login_house: MakeHouse, redis_url: str, sqlite_url: str) -> House:
-    made: House = make_login_house(redis_url, sqlite_url)
+    made: House = make_login_house(redis_url, sqlite_url, **HASTY)
     return made
 
 
@@ -190,7 +188,7 @@ def test_an_impatient_leader_does_not_fail_those_who_joined(house: House) -> Non
     code = house.code()
     house.fault(mode="stall", times=1)
     with ThreadPoolExecutor(2) as pool:
-        hasty = pool.submit(house.login, code, timeout_ms=HASTY_MS)
+        hasty = pool.submit(house.login, code, until=house.until_asked())
         flying = partial(house.stores.admission.find_record, house.key(code))
         wait_until(flying, within_s=60, what="the first call flies", every_s=0.01)
         patient = pool.submit(house.login, code)
@@ -226,7 +224,10 @@ def test_wechats_fault_has_its_reason_inside_the_deadline(
     house.fault(**how)
     started = monotonic()
 
-    told = failure(lambda: house.login(house.code(), timeout_ms=HASTY_MS))
+    # Who waits in vain waits to the end of its time; it comes when WeChat is asked.
+    until = house.until_asked() if reason == "wechat_timeout" else None
+
+    told = failure(lambda: house.login(house.code(), timeout_ms=HASTY_MS, until=until))
 
     assert told.reason == reason
     assert monotonic() - started < LATE_S
