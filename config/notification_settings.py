@@ -22,8 +22,9 @@ class NotificationSettings(SettingGroup):
         8.0,
         alias="NOTIFICATION_CALL_S",
         gt=0,
-        description="Seconds for one send, a fetch of the access token included; "
-        "half of TASK_LEASE_S at most. The notifier's threads have no other limit.",
+        description="Seconds for one send, a fetch of the access token included. "
+        "Half of TASK_LEASE_S at most: who is frozen before its call, and wakes when "
+        "another may have the message, must find the time for calling over.",
     )
     record_s: float = Field(
         20.0,

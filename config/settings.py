@@ -15,6 +15,7 @@ from typing import TypeVar, cast, get_args
 from dotenv import dotenv_values
 from pydantic import ValidationError
 
+from config.agreement import disagreements
 from config.jwt_keys import KeyFiles, find_key_files
 from config.production import production_faults
 from config.secrets import (
@@ -91,9 +92,11 @@ def load_settings(
     _add_secrets(values, var_dir, faults, make=env != "production")
     _add_previous_key(values, files)
     groups = {name: _fill(kind, values, faults) for name, kind in GROUPS.items()}
+    # Of the groups that are legal by themselves; the others are named already.
+    legal = cast("Settings", SimpleNamespace(**groups))
+    faults += disagreements(legal)
     if env == "production":
-        # Of the groups that are legal by themselves; the others are named already.
-        faults += production_faults(cast("Settings", SimpleNamespace(**groups)))
+        faults += production_faults(legal)
         faults += [
             f"{path} can be read by everybody: chmod it to 0600"
             for path in secrets_for_all(var_dir)

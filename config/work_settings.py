@@ -25,10 +25,12 @@ class JournalSettings(SettingGroup):
         description="Seconds after which unfinished work is sent again.",
     )
     lease_s: int = Field(
-        90,
+        30,
         alias="TASK_LEASE_S",
-        ge=1,
-        description="Seconds a task owns its row; above Celery's hard limit.",
+        ge=3,
+        description="Seconds without a sign of a task until its process counts as dead "
+        "and another begins its work. A living process renews the lease five times in "
+        "that time, until TASK_HARD_LIMIT_S; one that stalls longer is taken for dead.",
     )
     max_attempts: int = Field(
         5,
@@ -156,7 +158,11 @@ class CelerySettings(SettingGroup):
         description="Processes for bulk work (exports); it delays nobody else.",
     )
     hard_limit_s: int = Field(
-        60, alias="TASK_HARD_LIMIT_S", ge=2, description="Seconds, then killed."
+        60,
+        alias="TASK_HARD_LIMIT_S",
+        ge=2,
+        description="Seconds, then killed, or for the notifier's threads, which nobody "
+        "can kill: then its lease is renewed no more.",
     )
     soft_limit_s: int = Field(
         45, alias="TASK_SOFT_LIMIT_S", ge=1, description="Seconds, then interrupted."

@@ -71,6 +71,11 @@ class Outbox(Base):
     # Set by `claim`, no column: this row had been handed to Celery before.
     was_sent = False
 
+    @property
+    def message_id(self) -> str:
+        """The id of the newest message; Flower lists it under the row it speaks of."""
+        return f"{self.id}.{self.sends}"
+
 
 @dataclass(frozen=True, slots=True)
 class WorkContext:

@@ -7,7 +7,7 @@ overtaken and changes nothing. `models/outbox.py` is the table.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from sqlalchemy import func, select, update
 
@@ -17,9 +17,13 @@ from models.operations import OperationError, begin_operation, fail
 from models.outbox import ERROR_LENGTH, OPEN_STATES, Outbox
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy.orm import Session
 
 LONGEST_RESEND_MS = 600_000
+# Finished rows that are asked how far a queue has been read.
+LATELY = 100
 EXPIRED = OperationError("deadline_passed", "nobody waits for this any more")
 
 Refusal = Literal["nothing", "early", "held", "cancelled", "expired", "quarantined"]
@@ -31,6 +35,13 @@ class Lease:
 
     lease_ms: int
     deaths: int
+
+
+class Holding(NamedTuple):
+    """A row in the hands of one attempt."""
+
+    row_id: str
+    fence: int
 
 
 def list_due_lanes(session: Session) -> list[str]:
@@ -64,15 +75,16 @@ def claim(
         .with_for_update(skip_locked=True)
     )
     rows = list(session.scalars(due))
+    read_until = _read_until(session, lane) if any(map(_is_unbegun, rows)) else 0
     for row in rows:
         row.was_sent = row.state == "sent"
-        # The longer nobody answers, the rarer the copies in a queue nobody reads.
-        waited = min(now - row.due_at, LONGEST_RESEND_MS) if row.was_sent else 0
+        waited = 0
+        if _is_unbegun(row) and row.updated_at >= read_until:
+            # The longer nobody answers, the rarer the copies in a queue nobody reads.
+            waited = min(now - row.due_at, LONGEST_RESEND_MS)
         if row.holder_fence is not None:
             row.deaths += 1
             row.holder_fence = None
-            # It was begun, so the queue is read: what is lost now is sent again soon.
-            waited = 0
         row.state = "sent"
         row.sends += 1
         row.visible_at = now + max(resend_after_ms, waited)
@@ -82,18 +94,20 @@ def claim(
 
 
 def begin(
-    session: Session, row_id: str, lease: Lease, *, holder_died: bool = False
+    session: Session, row_id: str, lease: Lease, *, lost_message: str | None = None
 ) -> Outbox | Refusal:
     """Count an attempt, take the lease and return the row, or why it is not begun.
 
     ``early``: it was put off after the message had left, and another one will come.
-    ``held``: another attempt runs. ``holder_died`` says that the broker gave us the
-    message because that attempt's process died; otherwise its lease must run out.
+    ``held``: another attempt runs. Its lease must run out first, unless its process
+    died and Celery repeats its message, ``lost_message``: believed while that is the
+    row's newest one, since behind a newer one another attempt may live.
     """
     row = session.get(Outbox, row_id, with_for_update=True, populate_existing=True)
     if row is None or row.state not in OPEN_STATES:
         return "nothing"
     now = database_now(session)
+    holder_died = lost_message == row.message_id
     refusal = _unready(row, now, holder_died=holder_died)
     if refusal is None:
         refusal = _over(session, row, lease, now)
@@ -116,6 +130,33 @@ def renew(session: Session, row_id: str, fence: int, lease_ms: int) -> bool:
     """
     until = database_now_ms() + lease_ms
     return _change(session, row_id, fence, visible_at=until, holder_fence=fence)
+
+
+def renew_held(
+    session: Session, held: Collection[Holding], lease_ms: int
+) -> set[Holding]:
+    """Extend the leases of attempts that run; return those that hold their row no more.
+
+    A row that is locked at the moment is passed by: meanwhile nobody can claim it.
+    """
+    seen = session.execute(
+        select(Outbox.id, Outbox.holder_fence, Outbox.state)
+        .where(Outbox.id.in_({one.row_id for one in held}))
+        .order_by(Outbox.id)
+        .with_for_update(skip_locked=True)
+    ).all()
+    open_rows = [row for row in seen if row.state in OPEN_STATES]
+    # What was claimed since may be handed to another: it is not taken back here.
+    holding = {Holding(row.id, row.holder_fence) for row in open_rows}
+    now = database_now(session)
+    session.execute(
+        update(Outbox)
+        .where(Outbox.id.in_({one.row_id for one in holding.intersection(held)}))
+        .values(visible_at=now + lease_ms, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    looked_at = {row.id for row in seen}
+    return {one for one in held if one.row_id in looked_at} - holding
 
 
 def finish(session: Session, row_id: str, fence: int | None = None) -> bool:
@@ -219,6 +260,27 @@ def count_open(session: Session, lane: str) -> int:
         .where(Outbox.lane == lane, Outbox.state.in_(OPEN_STATES))
     )
     return int(found or 0)
+
+
+def _is_unbegun(row: Outbox) -> bool:
+    """Whether the message of ``row`` has left and nobody has begun its work."""
+    return row.state == "sent" and row.holder_fence is None
+
+
+def _read_until(session: Session, lane: str) -> int:
+    """Return when the newest work was due that workers of ``lane`` finished lately.
+
+    A queue is read in the order of sending: a message that left before that has had
+    its turn, and was lost if its row waits still.
+    """
+    lately = (
+        select(Outbox.due_at)
+        .where(Outbox.lane == lane, Outbox.state == "done")
+        .order_by(Outbox.visible_at.desc())
+        .limit(LATELY)
+        .subquery()
+    )
+    return session.scalar(select(func.max(lately.c.due_at))) or 0
 
 
 def _unready(row: Outbox, now: int, *, holder_died: bool) -> Refusal | None:

@@ -51,7 +51,7 @@ def _outbox(row: Outbox) -> Iterator[Entry]:
     if row.state != "ready" or row.updated_at != row.created_at:
         counts = told(row, "attempts", "sends", "deaths", "last_error")
         # Celery's id of the newest message: Flower lists it under this.
-        task_id = f"{row.id}.{row.sends}" if row.sends else None
+        task_id = row.message_id if row.sends else None
         detail = counts | told(row, task_id=task_id, next_at=_next_at(row))
         yield Entry(row.updated_at, row.kind, row.id, row.state, detail)
 

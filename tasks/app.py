@@ -17,6 +17,7 @@ from config.settings import Settings
 from models.database import Database, open_database
 from models.stores.container import Stores, open_stores
 from tasks.broker import use_own_transports
+from tasks.leases import LeaseKeeper
 from wechat.gateway import Gateway, open_gateway
 
 TASK_MODULES = (
@@ -47,9 +48,11 @@ class Resources:
     database: Database
     stores: Stores
     gateway: Gateway
+    leases: LeaseKeeper
 
     def close(self) -> None:
         """Close every connection."""
+        self.leases.close()
         self.gateway.close()
         self.stores.close()
         self.database.dispose()
@@ -118,4 +121,9 @@ def after_fork() -> None:
 def _open(settings: Settings) -> Resources:
     stores = open_stores(settings)
     database = open_database(settings, stores)
-    return Resources(settings, database, stores, open_gateway(settings, stores))
+    leases = LeaseKeeper(
+        database,
+        lease_s=settings.journal.lease_s,
+        most_s=settings.celery.hard_limit_s,
+    )
+    return Resources(settings, database, stores, open_gateway(settings, stores), leases)

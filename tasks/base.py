@@ -24,6 +24,7 @@ from config.patience import under
 from models.errors import Unavailable
 from models.outbox import OPEN_STATES, Outbox, WorkCancelled, WorkExpired
 from models.outbox_lease import (
+    Holding,
     Lease,
     Refusal,
     begin,
@@ -117,7 +118,8 @@ class OutboxTask(HouseTask):
             bind_context(subject_id=row.subject_id, request_id=row.request_id)
             if row.operation_id is not None:
                 bind_context(operation_id=row.operation_id)
-            return self._attempt(self.work_type(self.name, row, house))
+            with house.leases.keeping(Holding(row.id, row.fence)):
+                return self._attempt(self.work_type(self.name, row, house))
         except Unavailable as error:
             # The lease runs out and the relay sends again: nothing to do here.
             log.warning("journal away", cause=cause_of(error))
@@ -127,9 +129,9 @@ class OutboxTask(HouseTask):
         journal = house.settings.journal
         lease = Lease(journal.lease_s * 1000, journal.deaths)
         # Celery repeats a message only when the process that had it died.
-        died = self.request.retries > 0
+        lost = self.request.id if self.request.retries > 0 else None
         begun = house.database.transact(
-            lambda uow: begin(uow.session, outbox_id, lease, holder_died=died)
+            lambda uow: begin(uow.session, outbox_id, lease, lost_message=lost)
         )
         if begun == "quarantined":
             OUTBOX_DEAD.inc()

@@ -30,8 +30,10 @@ log = get_logger(__name__)
 @app.task(base=OutboxTask)
 def send_notification(work: Work) -> None:
     """Send one message, or end quietly when there is nothing to send any more."""
-    # Counted from before `sending`: who is frozen in between must not call later.
-    deadline = _call_deadline(work)
+    # Counted from before `sending`, and shorter than the lease: who is frozen in
+    # between must not call later.
+    call_s = work.resources.settings.notifications.call_s
+    deadline = Deadline.after_ms(call_s * MS_PER_S)
     with work.resources.database.read() as session:
         row = session.get(Notification, work.subject_id)
     if row is None or row.outbox_id != work.outbox_id:
@@ -48,13 +50,6 @@ def send_notification(work: Work) -> None:
         return
     if attempt := _announce(work):
         Delivery(work, attempt, deadline).run(row.app_id, message)
-
-
-def _call_deadline(work: Work) -> Deadline:
-    settings = work.resources.settings
-    # Beyond its lease an attempt would be taken for dead while it still calls.
-    seconds = min(settings.notifications.call_s, settings.journal.lease_s / 2)
-    return Deadline.after_ms(seconds * MS_PER_S)
 
 
 def _announce(work: Work) -> Attempt | None:

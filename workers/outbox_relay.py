@@ -113,7 +113,7 @@ class OutboxRound:
     def _send(self, rows: list[Outbox]) -> None:
         for number, row in enumerate(rows):
             try:
-                self._courier.send(row.name, row.id, f"{row.id}.{row.sends}")
+                self._courier.send(row.name, row.id, row.message_id)
             except BrokerAway:
                 self._give_back(rows[number:])
                 raise

@@ -22,6 +22,11 @@ RELAY_FAILURES: Final = Counter(
 OVERTAKEN: Final = Counter(
     "kuaida_outbox_overtaken", "Late copies of work refused by their fencing number."
 )
+LEASES_NOT_RENEWED: Final = Counter(
+    "kuaida_leases_not_renewed",
+    "Renewals that failed, and running work that is renewed no more, by cause.",
+    ("cause",),
+)
 OUTBOX_DEAD: Final = Counter("kuaida_outbox_dead", "Rows retired after their attempts.")
 OUTBOX_EXPIRED: Final = Counter(
     "kuaida_outbox_expired", "Work given up because nobody could use its result."
@@ -40,3 +45,5 @@ ENRICHED_BATCH: Final = Histogram(
 for _journal in ("logins", "outbox"):
     for _counter in (RELAY_SENT, RELAY_RESENT):
         _counter.labels(_journal)
+for _cause in ("database", "too long"):
+    LEASES_NOT_RENEWED.labels(_cause)

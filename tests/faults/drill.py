@@ -18,6 +18,8 @@ Size = Literal["smoke", "full", "scale", "soak"]
 HASTE = {
     "RESEND_AFTER_S": "2",
     "TASK_LEASE_S": "5",
+    # Half of the lease at most.
+    "NOTIFICATION_CALL_S": "2.5",
     "LOST_RETRY_DELAY_S": "1",
     "VISIBILITY_TIMEOUT_S": "61",
 }

@@ -167,7 +167,7 @@ def test_a_late_attempt_writes_nothing_into_the_file(exports: Exports) -> None:
     while not exports.pieces():
         assert not late.done()
     with exports.house.database.unit_of_work() as uow:
-        begun = begin(uow.session, row_id, LEASE, holder_died=True)
+        begun = begin(uow.session, row_id, LEASE, lost_message=f"{row_id}.1")
         assert isinstance(begun, Outbox)
 
     assert late.result(100) == "overtaken"

@@ -185,7 +185,9 @@ def test_work_that_somebody_holds_is_not_begun_again(database: Database) -> None
     assert isinstance(begun(database, row_id), Outbox)
     assert begun(database, row_id) == "held"
     with database.unit_of_work() as work:
-        taken_over = begin(work.session, row_id, LEASE, holder_died=True)
+        old = begin(work.session, row_id, LEASE, lost_message=f"{row_id}.7")
+        taken_over = begin(work.session, row_id, LEASE, lost_message=f"{row_id}.0")
+    assert old == "held"
     assert isinstance(taken_over, Outbox)
     assert (taken_over.attempts, taken_over.deaths) == (2, 1)
 
@@ -215,6 +217,35 @@ def test_work_whose_holder_died_is_not_made_to_wait_for_its_age(
 
     row = state(database, row_id)
     assert row.visible_at - row.updated_at <= RESEND_MS
+
+
+def test_a_message_lost_in_a_queue_that_is_read_does_not_wait_for_its_age(
+    database: Database,
+) -> None:
+    (lost,) = add(database, due_in_ms=-300_000)
+    claim(database, resend_ms=-1)
+    assert claim(database, resend_ms=-1) == [lost]
+    assert wait_of(database, lost) > RESEND_MS
+
+    make_due(database, lost)
+    (later,) = add(database, due_in_ms=1000)
+    with database.unit_of_work() as work:
+        assert finish(work.session, later)
+    assert claim(database) == [lost]
+
+    assert wait_of(database, lost) == RESEND_MS
+
+
+def wait_of(database: Database, row_id: str) -> int:
+    """Return how long the relay leaves the row alone after its last sending."""
+    row = state(database, row_id)
+    return row.visible_at - row.updated_at
+
+
+def make_due(database: Database, row_id: str) -> None:
+    """Let the relay look at the row again."""
+    with database.unit_of_work() as work:
+        work.session.get_one(Outbox, row_id).visible_at = 0
 
 
 def test_a_slow_holder_that_comes_back_in_time_holds_again(database: Database) -> None:

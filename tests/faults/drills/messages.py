@@ -141,6 +141,7 @@ KILLS = Drill(
     processes=PROCESSES,
     settings={
         "TASK_LEASE_S": "10",
+        "NOTIFICATION_CALL_S": "5",
         "RESEND_AFTER_S": "5",
         # Each lost answer must be of a call that was made: the breaker would spare
         # WeChat all but one call in two seconds.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.faults.ground import Ground
 
 LATE_S = 120
+SET_ASIDE = "SELECT COUNT(*) FROM outbox WHERE state = 'dead'"
 VICTIMS = ("child", "main", "child", "group")
 
 
@@ -39,7 +40,9 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     drained = ground.wait_finished(LATE_S + 30)
     hits = confirmed(ground, killer.hits)
     verdict = check(ground, hits=hits, late_after_s=LATE_S)
-    findings.judge(verdict, late_after_s=LATE_S)
+    # How long a row took from its own last kill is told and not judged: the promise
+    # counts from the last of all, and until then each kill may cost it a sending.
+    findings.judge(verdict)
     in_time = drained is not None and drained <= LATE_S
     findings.expect(in_time, "work was open 120 s after the last kill")
     enough = counts["kills"] * 4 // 5
@@ -50,6 +53,8 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
         hits=verdict.hits,
         killing_s=round(busy),
         final_after_last_kill_s=None if drained is None else round(drained, 1),
+        rows_hit=len({row for hit in hits for row, _ in hit.rows}),
+        set_aside_after_three_deaths=ground.number(SET_ASIDE),
         patches_accepted=f"{patched.tally.accepted}/{len(patched.tally.seen)}",
     )
 
@@ -59,7 +64,8 @@ DRILL = Drill(
     promise="P1",
     does="kill -9 child, main process and whole worker in turn, each aimed at a moment "
     "when it holds a row; profile changes and logins go on meanwhile",
-    rule="0 lost, 0 doubled, 4 of 5 kills hit work in flight, all final within 120 s",
+    rule="0 lost, 0 doubled, 4 of 5 kills hit work in flight, all final within 120 s of "
+    "the last kill",
     run=run,
     full={"kills": 50, "waiting": 300},
     settings={"WORKER_CONCURRENCY": "4"},

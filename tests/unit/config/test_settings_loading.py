@@ -52,6 +52,23 @@ def test_broker_follows_redis_unless_told_otherwise(load):
     assert settings.redis.broker_url == "amqp://q//"
 
 
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"TASK_LEASE_S": "15"}, "NOTIFICATION_CALL_S must be half of TASK_LEASE_S"),
+        ({"NOTIFICATION_RECORD_S": "55"}, "NOTIFICATION_CALL_S + NOTIFICATION_RECORD"),
+    ],
+)
+def test_limits_of_different_groups_agree(load, changes, named):
+    (fault,) = faults_of(load, **changes)
+    assert fault.startswith(named)
+
+
+def test_a_group_that_is_wrong_by_itself_is_named_alone(load):
+    (fault,) = faults_of(load, TASK_LEASE_S="soon", NOTIFICATION_RECORD_S="55")
+    assert fault == "TASK_LEASE_S must be a whole number"
+
+
 def test_the_running_private_redis_is_found_by_other_terminals(load, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/redis_url").write_text("redis://127.0.0.1:7777/0\n")
