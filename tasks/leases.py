@@ -20,7 +20,7 @@ from models.database import Database
 from models.outbox_lease import Holding, renew_held
 from tasks.failures import cause_of
 
-# In one lease, so that three in a row may fail before it runs out.
+# In one lease: whenever work begins, two in a row may fail before it runs out.
 BEATS = 5
 # For one renewal: a store that does not answer is asked again at the next beat.
 RENEW_WITHIN_S = 2.0

@@ -76,7 +76,7 @@ def poison(work: Work) -> None:
 def hold(work: Work) -> None:
     """Keep silent for the seconds the row asks for, the first attempt only.
 
-    Later attempts are quick, so the first one comes back as a late copy.
+    Later attempts are quick, so a first one that was frozen comes back as a late copy.
     """
     sleep(int(work.payload or 0) if work.attempts == 1 else 1)
     with work.step() as uow:

@@ -1,7 +1,7 @@
 """Take one guard away in one process, to see that a drill notices.
 
 The entry modules of the drills call `apply`; the environment variable ``SABOTAGE``
-names the guard. Production code has no such switch.
+names the guards. Production code has no such switch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from models import outbox_lease
-from tasks import work
+from tasks import leases, work
 from workers import outbox_relay
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ def ignore_fences() -> None:
         )
 
     replace(outbox_lease, "_change", without_fence)
+
+
+def renew_nothing() -> None:
+    """Let leases run out under the living: work that says nothing is taken over."""
+    replace(leases, "renew_held", lambda _: lambda *_: set())
 
 
 def never_resend() -> None:
@@ -65,11 +70,12 @@ def replace(
 GUARDS: dict[str, Callable[[], None]] = {
     "inbox": forget_done_marks,
     "fencing": ignore_fences,
+    "renewal": renew_nothing,
     "sweeper": never_resend,
 }
 
 
 def apply() -> None:
-    """Take away the guard that this process's environment names, if any."""
-    if name := os.environ.get(VARIABLE):
+    """Take away the guards that this process's environment names, if any."""
+    for name in os.environ.get(VARIABLE, "").split():
         GUARDS[name]()

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from tests.servers.phone import Phone
 
 AT_ONCE = 12
+SHORT = {"TASK_LEASE_S": "3", "NOTIFICATION_CALL_S": "1.5", "RESEND_AFTER_S": "1"}
 # Seconds on a quiet machine; a busy one must not turn a test red.
 PATIENCE_S = 60
 
 
-def without(ground: Ground, guard: str, process: str) -> None:
-    """Start a process anew with one guard taken away."""
-    ground.stack.variables[VARIABLE] = guard
+def without(ground: Ground, guards: str, process: str) -> None:
+    """Start a process anew with one guard taken away, or several."""
+    ground.stack.variables[VARIABLE] = guards
     ground.restart(process)
 
 
@@ -93,11 +94,31 @@ def late_steps(ground: Ground) -> int:
 def test_the_fence_is_what_stops_an_overtaken_attempt(
     open_ground: Callable[..., Ground],
 ) -> None:
-    ground = open_ground("relay", "worker", TASK_LEASE_S="3", RESEND_AFTER_S="1")
+    ground = open_ground("relay", "worker", **SHORT)
 
+    # A living attempt is overtaken only where nobody renews its lease.
+    without(ground, "renewal", "worker")
     assert late_steps(ground) == 0
-    without(ground, "fencing", "worker")
+    without(ground, "renewal fencing", "worker")
     assert late_steps(ground) == 1
+
+
+def attempts_of_silence(ground: Ground) -> int:
+    """Let work say nothing for some leases; return how often it was begun."""
+    (row_id,) = flood(ground, COUNT, 1, payload="20000")
+    assert ground.wait_finished(PATIENCE_S) is not None
+    return ground.number("SELECT attempts FROM outbox WHERE id = :id", id=row_id)
+
+
+def test_the_renewal_is_what_keeps_silent_work_from_being_begun_again(
+    open_ground: Callable[..., Ground],
+) -> None:
+    # Room for a machine that stalls: six seconds pass before it is taken for dead.
+    ground = open_ground("relay", "worker", TASK_LEASE_S="8", RESEND_AFTER_S="1")
+
+    assert attempts_of_silence(ground) == 1
+    without(ground, "renewal", "worker")
+    assert attempts_of_silence(ground) > 1
 
 
 def lost_to_a_cut(ground: Ground, within_s: float) -> list[str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.clock import monotonic, sleep
+from models.outbox import Outbox
+from models.outbox_lease import Lease, begin, claim
 from tasks.app import app, configure, resources
 from tests.integration.journals import outbox_row
 from tests.servers.process import LocalProcess, wait_until
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from config.settings import Settings
-    from models.outbox import Outbox
     from tasks.app import Resources
     from tests.servers.redis_server import RedisServer
 
@@ -29,7 +30,13 @@ ROOT = Path(__file__).resolve().parents[2]
 TASK = "tests.servers.slow_work.take_time"
 GRACE_S = 2
 PROBE_S = 10
-HASTE = {"SOFT_SHUTDOWN_S": str(GRACE_S), "WORKER_PROBE_S": str(PROBE_S)}
+LEASE_S = 10
+HASTE = {
+    "SOFT_SHUTDOWN_S": str(GRACE_S),
+    "WORKER_PROBE_S": str(PROBE_S),
+    "TASK_LEASE_S": str(LEASE_S),
+    "NOTIFICATION_CALL_S": str(LEASE_S / 2),
+}
 
 
 class Workshop:
@@ -49,8 +56,12 @@ class Workshop:
         """Accept work that takes so long and send its message."""
         with house.database.unit_of_work() as uow:
             row_id = uow.enqueue(TASK, "u_1", payload=str(seconds))
-        self._publisher.send(TASK, row_id)
+        self.send(row_id)
         return row_id
+
+    def send(self, row_id: str) -> None:
+        """Send a message for this row, as the relay does."""
+        self._publisher.send(TASK, row_id)
 
     def waiting(self) -> int:
         """Return how many messages wait."""
@@ -117,6 +128,18 @@ def stop(workshop: Workshop) -> float:
     workshop.worker.signal(signal.SIGTERM)
     assert workshop.worker.wait(20) == 0
     return monotonic() - start
+
+
+def claimed(house: Resources) -> list[str]:
+    """Return the rows the relay would send again now."""
+    with house.database.unit_of_work() as uow:
+        rows = claim(uow.session, "maintenance", limit=9, resend_after_ms=60_000)
+        return [row.id for row in rows]
+
+
+def wait_claimed(house: Resources, row_id: str) -> None:
+    """Wait until the relay takes the holder of the row for dead."""
+    wait_until(lambda: claimed(house) == [row_id], within_s=60, what="the lease is out")
 
 
 def state(row: Outbox) -> tuple[str, int, int, int | None]:
@@ -193,3 +216,62 @@ def test_a_worker_is_not_replaced_for_long_work_or_for_a_broker_that_is_away(
     # Celery's own heartbeat waits for the broker; the process has one all the same.
     assert is_fresh(workshop.sign, PROBE_S)
     assert "hears nothing" not in workshop.worker.tail(200)
+
+
+def test_long_silent_work_of_a_living_worker_is_nobody_elses(
+    workshop: Workshop, house: Resources
+) -> None:
+    row_id = workshop.accept(house, 2.5 * LEASE_S)
+    wait_begun(house, row_id)
+
+    def over() -> bool:
+        assert claimed(house) == []
+        return outbox_row(house, row_id).state == "done"
+
+    wait_until(over, within_s=90, what="the work is done", every_s=0.5)
+    assert state(outbox_row(house, row_id)) == ("done", 1, 0, None)
+
+
+def test_the_work_of_a_killed_worker_is_begun_again_after_the_short_lease(
+    workshop: Workshop, house: Resources
+) -> None:
+    row_id = workshop.accept(house, 40)
+    wait_begun(house, row_id)
+    workshop.worker.signal(signal.SIGKILL, group=True)
+    workshop.worker.kill()
+
+    wait_claimed(house, row_id)
+    with house.database.unit_of_work() as uow:
+        uow.session.get_one(Outbox, row_id).payload = "0"
+    workshop.start()
+    workshop.send(row_id)
+
+    wait_until(
+        lambda: outbox_row(house, row_id).state == "done",
+        within_s=60,
+        what="done by the next worker",
+    )
+    assert state(outbox_row(house, row_id)) == ("done", 2, 1, None)
+
+
+def test_a_worker_that_was_frozen_finds_its_work_taken_over(
+    workshop: Workshop, house: Resources
+) -> None:
+    row_id = workshop.accept(house, LEASE_S / 2)
+    wait_begun(house, row_id)
+    workshop.worker.signal(signal.SIGSTOP, group=True)
+    wait_claimed(house, row_id)
+    with house.database.unit_of_work() as uow:
+        heir = begin(uow.session, row_id, Lease(600_000, deaths=3))
+    assert isinstance(heir, Outbox)
+
+    workshop.worker.signal(signal.SIGCONT, group=True)
+
+    wait_until(
+        lambda: "late copy refused" in workshop.worker.tail(200),
+        within_s=60,
+        what="the late copy is refused",
+    )
+    found = outbox_row(house, row_id)
+    assert state(found) == ("sent", 2, 1, heir.fence)
+    assert found.visible_at == heir.visible_at

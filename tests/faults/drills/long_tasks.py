@@ -16,39 +16,47 @@ if TYPE_CHECKING:
     from tests.faults.ground import Ground
 
 VISIBILITY_S = 10
+SECONDS = str(VISIBILITY_S * 3)
+PATIENCE_S = VISIBILITY_S * 6
+HELD = "SELECT COUNT(*) FROM outbox WHERE state = 'sent' AND holder_fence IS NOT NULL"
 EFFECTS = (
-    "SELECT e.what, e.attempt, o.name, o.attempts FROM drill_effects e "
+    "SELECT e.what, e.attempt, o.id, o.attempts FROM drill_effects e "
     "JOIN outbox o ON o.id = e.outbox_id"
 )
 
 
 def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
-    """Let one kind of work report itself at checkpoints and the other keep silent."""
+    """Freeze a worker with silent work in hand; then let work of both kinds last."""
+    frozen = flood(ground, HOLD, counts["each"], payload=SECONDS)
+    ground.stack.wait(
+        lambda: ground.number(HELD) == len(frozen), within_s=60, what="work is held"
+    )
+    ground.stack.running["notifier"].freeze()
     second = ground.stack.lines["notifier"].replace("notifier@", "notifier2@")
     ground.stack.run("notifier2", ["sh", "-c", second])
-    seconds = str(VISIBILITY_S * 3)
-    flood(ground, LONG, counts["each"], payload=seconds)
-    flood(ground, HOLD, counts["each"], payload=seconds)
-    ground.wait_finished(VISIBILITY_S * 5)
-    # The silent first attempts are still asleep: their late copies must be refused.
+    ground.wait_finished(PATIENCE_S)
+    ground.stack.running["notifier"].thaw()
     ground.stack.wait(
-        lambda: refused(ground) >= counts["each"],
-        within_s=VISIBILITY_S * 4,
+        lambda: refused(ground) >= len(frozen),
+        within_s=PATIENCE_S,
         what="late copies are refused",
     )
+    reporting = flood(ground, LONG, counts["each"], payload=SECONDS)
+    silent = flood(ground, HOLD, counts["each"], payload=SECONDS)
+    ground.wait_finished(PATIENCE_S)
     findings.judge(check(ground))
     told = ground.sql(EFFECTS)
-    reported = [row for row in told if row["name"] == LONG]
-    silent = [row for row in told if row["name"] == HOLD]
-    again = [row for row in reported if row["attempts"] != 1]
-    findings.expect(not again, "work that reported itself was begun again")
-    stale = [row for row in silent if row["attempt"] == 1]
+    lived = [row for row in told if row["id"] in {*reporting, *silent}]
+    again = [row for row in lived if row["attempts"] != 1]
+    findings.expect(not again, "work of a living process was begun again")
+    stale = [row for row in told if row["id"] in frozen and row["attempt"] == 1]
     findings.expect(not stale, "an overtaken attempt wrote something")
     findings.figures.update(
         visibility_timeout_s=VISIBILITY_S,
-        ran_s=VISIBILITY_S * 3,
-        with_checkpoints=f"{len(reported)} effects, 1 attempt each",
-        silent=f"{len(silent) // 2} effects, by the newest attempt",
+        ran_s=int(SECONDS),
+        with_checkpoints=f"{len(reporting)}, begun once each",
+        silent=f"{len(silent)}, begun once each",
+        frozen=f"{len(frozen)}, done by the newest attempt",
         late_copies_refused=refused(ground),
     )
 
@@ -68,15 +76,17 @@ DRILL = Drill(
     name="long-tasks",
     promise="P14",
     does="tasks of 30 s under a visibility timeout of 10 s and a lease of 8 s, two "
-    "workers; one kind reports itself at checkpoints, the other keeps silent",
-    rule="one effect each; who reports is begun once, the silent one's late copy is "
-    "refused by its fence",
+    "workers; one kind reports itself at checkpoints, the other keeps silent, and one "
+    "worker is frozen with silent ones in hand",
+    rule="one effect each; what lives is begun once, what was frozen comes back as a "
+    "late copy and is refused by its fence",
     run=run,
     full={"each": 4},
     processes=("ops", "relay", "notifier"),
     settings={
         IMPATIENCE_S: str(VISIBILITY_S),
         "TASK_LEASE_S": "8",
+        "NOTIFICATION_CALL_S": "4",
         "RESEND_AFTER_S": "4",
     },
 )

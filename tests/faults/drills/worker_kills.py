@@ -64,8 +64,8 @@ DRILL = Drill(
     promise="P1",
     does="kill -9 child, main process and whole worker in turn, each aimed at a moment "
     "when it holds a row; profile changes and logins go on meanwhile",
-    rule="0 lost, 0 doubled, 4 of 5 kills hit work in flight, all final within 120 s of "
-    "the last kill",
+    rule="0 lost, 0 doubled, 4 of 5 kills hit work in flight, all final within 120 s "
+    "of the last kill",
     run=run,
     full={"kills": 50, "waiting": 300},
     settings={"WORKER_CONCURRENCY": "4"},
