@@ -94,7 +94,7 @@ class LeaseKeeper:
                 )
         except Exception as error:  # noqa: BLE001 (the next beat tries again)
             LEASES_NOT_RENEWED.labels("database").inc()
-            log.warning("leases not renewed", cause=cause_of(error), rows=len(due))
+            log.warning("leases not renewed", cause=cause_of(error))
         else:
             self._forget(gone)
 
