@@ -26,6 +26,10 @@ class Rule:
     burst: int
     refill_per_s: float
 
+    def __str__(self) -> str:
+        """Return the text that `parse_rule` reads."""
+        return f"{self.burst}/{self.refill_per_s:.15g}"
+
 
 @dataclass(frozen=True, slots=True)
 class Failures:
@@ -33,6 +37,10 @@ class Failures:
 
     count: int
     lock_s: int
+
+    def __str__(self) -> str:
+        """Return the text that `parse_failures` reads."""
+        return f"{self.count}/{self.lock_s}"
 
 
 # Chinese carriers put thousands of phones behind one address (carrier NAT), so

@@ -13,6 +13,10 @@ class RiskRule:
     limit: float
     score: int
 
+    def __str__(self) -> str:
+        """Return the text that `parse_risk_rule` reads."""
+        return f"{self.limit:.15g}/{self.score}"
+
 
 def parse_risk_rule(value: object) -> object:
     """Read ``"<limit>/<score>"``; raises ValueError with the rule."""

@@ -58,7 +58,8 @@ class TransportSettings(SettingGroup):
             alias="ALLOWED_HOSTS",
             description="Host names the public listener answers to, comma separated, "
             "exact; one with a port answers on that port only. Empty answers all, "
-            "which production refuses. Health checks of this machine may name it.",
+            "which production refuses. Health checks of this machine may name it, not "
+            "through a proxy.",
         )
     )
     trusted_proxy_hops: int = Field(

@@ -26,8 +26,8 @@ class AllowedHosts:
         self._exactly: Final = frozenset(h for h in hosts if h.port)
         self._checks: Final = bool(hosts)
 
-    def allows(self, host: str, peer: str) -> bool:
-        """Whether to answer a Host field; ``peer`` is who has connected.
+    def allows(self, host: str, *, local: bool) -> bool:
+        """Whether to answer a Host field; ``local``: the client is on this machine.
 
         A health check on this machine names the machine: who is here already gains
         nothing by a name.
@@ -39,4 +39,4 @@ class AllowedHosts:
             return False
         if read.name in self._any_port or read in self._exactly:
             return True
-        return read.name in LOOPBACK and peer in LOOPBACK
+        return local and read.name in LOOPBACK

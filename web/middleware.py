@@ -123,8 +123,8 @@ class Door:
         if wait is not None:
             visit.deadline = Deadline.after_ms(self._milliseconds(wait))
             visit.patience = visit.deadline
-        host, peer = environ.get("HTTP_HOST", ""), environ.get("REMOTE_ADDR", "")
-        if not self._hosts.allows(host, peer):
+        host = environ.get("HTTP_HOST", "")
+        if not self._hosts.allows(host, local=self._origin.is_local(environ)):
             fault = FieldFault("Host", "invalid", "not a name of this service")
             raise InvalidInput("host not allowed", faults=(fault,))
 

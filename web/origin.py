@@ -11,6 +11,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
+from config.setting_group import LOOPBACK
+
 if TYPE_CHECKING:
     from config.transport_settings import TransportSettings
 
@@ -24,12 +26,21 @@ _IPV6_LIMIT_PREFIX: Final = 64  # one subscriber gets at least this much
 # Some proxies add the client's port.
 _WITH_PORT: Final = re.compile(r"(?:\[([^\]]*)\]|([0-9.]+))(?::[0-9]{1,5})?\Z")
 _BLANKS: Final = " \t"
+# What proxies add to a request; one of them tells that somebody passes it on.
+_PASSED_ON: Final = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_FORWARDED",
+    "HTTP_X_REAL_IP",
+    "HTTP_VIA",
+)
 
 
 class Origin:
     """What the proxies in front say, as far as the peer may speak for others.
 
-    X-Real-IP and Forwarded are never looked at: one way to say it is enough, and a
+    X-Real-IP and Forwarded are never believed: one way to say it is enough, and a
     proxy that sets one and passes the others on would let clients choose.
     """
 
@@ -52,6 +63,16 @@ class Origin:
             if len(chain) >= self._hops:
                 return limit_form(_without_port(chain[-self._hops].strip(_BLANKS)))
         return limit_form(peer)
+
+    def is_local(self, environ: Environ) -> bool:
+        """Whether the client itself is on this machine: nobody passed its request on.
+
+        A proxy on this machine is a local peer of strangers, whose word for themselves
+        counts for nothing here, however many hops are set.
+        """
+        if environ.get("REMOTE_ADDR") not in LOOPBACK:
+            return False
+        return not any(field in environ for field in _PASSED_ON)
 
     def is_tls(self, environ: Environ) -> bool:
         """Whether the client's own connection is encrypted.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from pydantic.fields import FieldInfo
 
-from config.limit_settings import DEFAULT_RULES, Failures, Rule
 from config.settings import GROUPS
 
 WIDTH = 86
@@ -57,23 +56,20 @@ def _samples(fields: dict[str, FieldInfo]) -> Iterator[Sample]:
 
 
 def _shown(field: FieldInfo) -> str:
-    """Return a default as it would be written; what depends on others stays empty."""
+    """Return a default as it would be written; what depends on others stays empty.
+
+    The `__str__` of a structured value is the text that its setting reads.
+    """
     if field.is_required():
         return ""
     value = field.get_default(call_default_factory=True)
-    if value == DEFAULT_RULES:
-        return json.dumps({name: _rule(rule) for name, rule in DEFAULT_RULES.items()})
-    if isinstance(value, Failures):
-        return f"{value.count}/{value.lock_s}"
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        return json.dumps(value, default=str)
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value) if isinstance(value, int | float | str) else ""
-
-
-def _rule(rule: Rule) -> str:
-    return f"{rule.burst}/{rule.refill_per_s:g}"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 if __name__ == "__main__":

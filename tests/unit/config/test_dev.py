@@ -1,16 +1,19 @@
 """Parts of `make run` that need no process: Procfile, ports, samples, templates."""
 
 import json
+import re
 
 import pytest
+from pydantic import SecretStr
 
 from config.dev.env_example import render
 from config.dev.log_copy import LogCopy, for_eyes
 from config.dev.ports import free_redis_port, uses_simulator
 from config.dev.procfile import read_procfile
 from config.dev.tiers import tier_of
+from config.dev.welcome import welcome
 from config.notification_templates import FIELD_LIMITS, TEMPLATES
-from config.settings import load_settings
+from config.settings import GROUPS, load_settings, setting_names
 
 
 @pytest.fixture
@@ -89,6 +92,44 @@ def test_the_sample_shows_defaults():
     assert "# WEB_PORT=8000\n" in text
     assert "# JWT_KEY=\n" in text
     assert '"login.ip": "120/20"' in text
+
+
+def test_every_default_of_the_sample_reads_back_as_the_default(load):
+    lines = re.findall(r"^# ([A-Z0-9_]+)=(.*)$", render(), re.MULTILINE)
+    shown = dict(lines)
+    assert len(shown) == len(lines)
+    assert set(shown) == {"KUAIDA_ENV", "VAR_DIR", *setting_names()}
+    written = {name: text for name, text in shown.items() if name != "VAR_DIR"}
+    assert load(**written) == load()
+
+
+def test_only_what_depends_on_others_or_is_nothing_has_no_default_in_the_sample(load):
+    shown = dict(re.findall(r"^# ([A-Z0-9_]+)=(.*)$", render(), re.MULTILINE))
+    for group in GROUPS.values():
+        for field in group.model_fields.values():
+            if not field.is_required() and not shown[field.alias]:
+                default = field.get_default(call_default_factory=True)
+                assert default in (None, "", (), SecretStr("")), field.alias
+
+
+@pytest.mark.parametrize("production", [False, True])
+def test_the_welcome_keeps_the_password_of_production(load, production):
+    settings = load()
+    if production:
+        settings = settings.model_copy(update={"env": "production"})
+    login = settings.secrets.flower_login.get_secret_value()
+    text = welcome(settings, seconds=1)
+    assert (login in text) is not production
+    assert (f"in {settings.var_dir}/secrets/flower_login" in text) is production
+    assert f"in {settings.var_dir}/secrets/admin_token" in text
+    assert settings.secrets.admin_token.get_secret_value() not in text
+
+
+def test_the_welcome_names_no_file_for_a_login_that_was_set(load):
+    settings = load(FLOWER_LOGIN="ops:q7w2x9z4m1c8")
+    text = welcome(settings.model_copy(update={"env": "production"}), seconds=1)
+    assert "login as FLOWER_LOGIN says" in text
+    assert "q7w2x9z4m1c8" not in text
 
 
 def test_tiers_are_folders():

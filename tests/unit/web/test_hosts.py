@@ -7,11 +7,10 @@ import pytest
 from config.transport_settings import parse_hosts
 from web.hosts import AllowedHosts
 
-STRANGER = "203.0.113.7"
 
-
-def allows(listed: str, host: str, peer: str = STRANGER) -> bool:
-    return AllowedHosts(parse_hosts(listed)).allows(host, peer)  # type: ignore[arg-type]
+def allows(listed: str, host: str, *, local: bool = False) -> bool:
+    hosts = AllowedHosts(parse_hosts(listed))  # type: ignore[arg-type]
+    return hosts.allows(host, local=local)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +77,6 @@ def test_an_empty_list_answers_all() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000"])
 def test_a_health_check_of_this_machine_may_name_it(host: str) -> None:
-    assert allows("api.example.cn", host, peer="127.0.0.1")
+    assert allows("api.example.cn", host, local=True)
     assert not allows("api.example.cn", host)
-    assert not allows("api.example.cn", "evil.cn", peer="127.0.0.1")
+    assert not allows("api.example.cn", "evil.cn", local=True)

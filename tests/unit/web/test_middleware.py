@@ -195,6 +195,18 @@ def test_answers_only_allowed_hosts(
     assert list(status.values()) == [200, 200, 200, 400, 400]
 
 
+@pytest.mark.parametrize("hops", ["0", "1"])
+def test_strangers_behind_a_proxy_of_this_machine_may_not_name_it(
+    make_settings: Callable[..., Settings], house: House, hops: str
+) -> None:
+    settings = make_settings(ALLOWED_HOSTS="api.example.cn", TRUSTED_PROXY_HOPS=hops)
+    client = create_app(settings, services=house.services).test_client()
+    named = {"Host": "localhost"}
+    passed_on = named | {"X-Forwarded-For": "203.0.113.7"}
+    assert client.get(HELLO, headers=named).status_code == 200
+    assert client.get(HELLO, headers=passed_on).status_code == 400
+
+
 def test_the_internal_listener_answers_to_every_name(
     make_settings: Callable[..., Settings], house: House
 ) -> None:

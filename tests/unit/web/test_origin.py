@@ -122,6 +122,30 @@ def test_other_ways_to_say_it_are_not_heard(origin: Opener) -> None:
         assert not origin(hops).is_tls(asked)
 
 
+@pytest.mark.parametrize("hops", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("peer", "headers", "local"),
+    [
+        ("127.0.0.1", {}, True),
+        ("::1", {}, True),
+        ("203.0.113.7", {}, False),
+        ("", {}, False),
+        # a proxy on this machine, and what its clients say of themselves
+        ("127.0.0.1", {"HTTP_X_FORWARDED_FOR": "203.0.113.7"}, False),
+        ("127.0.0.1", {"HTTP_X_FORWARDED_FOR": "127.0.0.1, 203.0.113.7"}, False),
+        ("127.0.0.1", {"HTTP_X_FORWARDED_FOR": ""}, False),
+        ("127.0.0.1", {"HTTP_X_FORWARDED_PROTO": "https"}, False),
+        ("127.0.0.1", {"HTTP_FORWARDED": "for=127.0.0.1"}, False),
+        ("127.0.0.1", {"HTTP_X_REAL_IP": "127.0.0.1"}, False),
+        ("127.0.0.1", {"HTTP_VIA": "1.1 proxy"}, False),
+    ],
+)
+def test_a_local_client_is_one_nobody_speaks_for(
+    origin: Opener, hops: int, peer: str, headers: dict[str, str], *, local: bool
+) -> None:
+    assert origin(hops).is_local(environ(peer, **headers)) is local
+
+
 @pytest.mark.parametrize(
     ("said", "hops", "tls"),
     [
