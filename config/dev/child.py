@@ -64,7 +64,9 @@ class Child:
         )
         os.set_blocking(self.output, False)
         self.started_at = monotonic()
-        self.pid_file.write_text(f"{self.process.pid}\n")
+        # For people and probes; a full disk must not end what keeps all others alive.
+        with suppress(OSError):
+            self.pid_file.write_text(f"{self.process.pid}\n")
         return self.process.pid
 
     def read(self) -> bool:

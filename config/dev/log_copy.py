@@ -80,8 +80,8 @@ class LogCopy:
 
     def _move_away(self) -> None:
         self._path.replace(self._path.with_suffix(".log.1"))
-        os.close(self._file)
-        self._file = _open_to_append(self._path)
+        full, self._file = self._file, _open_to_append(self._path)
+        os.close(full)
 
 
 def for_eyes() -> Show:

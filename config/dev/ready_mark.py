@@ -51,13 +51,19 @@ class ReadyMark:
         self.stands = False
 
     def put_back(self) -> bool:
-        """Leave the mark if all are healthy; return whether it was just left."""
+        """Leave the mark if all are healthy; return whether it was just left.
+
+        While the disk is full it stays away; the next look tries again.
+        """
         if self.stands or self.missing:
             return False
         # In one step: who finds the file finds the whole line in it.
         whole = self._path.with_suffix(".new")
-        whole.write_text(WORDS)
-        whole.replace(self._path)
+        try:
+            whole.write_text(WORDS)
+            whole.replace(self._path)
+        except OSError:
+            return False
         self.stands = True
         return True
 

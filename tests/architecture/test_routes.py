@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import TYPE_CHECKING
 
@@ -178,3 +179,15 @@ def test_every_list_is_given_page_by_page() -> None:
 
     assert lists
     assert whole == []
+
+
+def test_every_answer_under_a_key_commits_with_its_effect() -> None:
+    # A view that hands its key to nobody acts first and is told afterwards that the
+    # key has had its answer. Decrypting changes nothing, so there that is harmless.
+    alone = {
+        (r.method, r.path)
+        for r in (*PUBLIC_ROUTES, *OPS_ROUTES)
+        if r.spec.idempotent and "call.once" not in inspect.getsource(r.handler)
+    }
+
+    assert alone == {("POST", "/api/v1/me/decrypt")}

@@ -11,7 +11,8 @@ from celery import Celery
 
 from models.audit import AuditEntry
 from models.base import database_now
-from models.errors import Conflict, NotFound
+from models.errors import Conflict, KeyReused, NotFound
+from models.idempotency import Once, Replayed
 from models.operation_ends import cancel_operation
 from models.operation_work import NewOperation
 from models.operations import find_view
@@ -314,6 +315,26 @@ def test_many_are_given_up_by_filter(house: Resources, desk: OutboxService) -> N
 
     told = desk.discard_many(OutboxQuery(state="ready"), 10, "tidied up")
     assert sorted(told.ids) == sorted(ready)
+
+
+def test_the_same_request_again_acts_on_no_other_rows(
+    house: Resources, desk: OutboxService
+) -> None:
+    add_dead(house, 4)
+
+    def asked(body: str) -> Once:
+        return Once("admin", "POST /outbox/x", "key", body, "r_1", keep_s=60)
+
+    desk.discard_many(DEAD, 1, "tidied up", asked("a"))
+    with pytest.raises(Replayed):
+        desk.discard_many(DEAD, 1, "tidied up", asked("a"))
+    with pytest.raises(KeyReused):
+        desk.discard_many(DEAD, 1, "other words", asked("b"))
+    with pytest.raises(KeyReused):
+        desk.replay_many(DEAD, 1, 1.0, asked("c"))
+
+    assert len(desk.page(DEAD, None, 10).items) == 3
+    assert len(acts(house)) == 1
 
 
 def test_stuck_is_what_should_have_been_finished(

@@ -1,14 +1,12 @@
 """Looking at the outbox and acting on its rows, for people on the internal listener.
 
-Acts on many go in small transactions: what one of them did stays done when the next
-one fails, and asking again goes on with what is left. Under an Idempotency-Key their
-answer is kept after the last of them (`web/services/idempotency.py`).
+Each act is one commit, with its choice of rows and the answer that is kept under an
+Idempotency-Key: the same request again chooses nothing anew.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
 from config.clock import MS_PER_S
 from config.patience import unhurried
@@ -26,16 +24,6 @@ if TYPE_CHECKING:
     from config.work_settings import JournalSettings
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
-
-# Rows of one transaction: locks are held for moments, as in retention.
-CHUNK: Final = 100
-
-
-class ChunkAct(Protocol):
-    """What is done with some rows in one transaction."""
-
-    def __call__(self, work: UnitOfWork, chunk: Sequence[str]) -> list[str]:
-        """Return the ids of the rows that changed."""
 
 
 class OutboxService:
@@ -80,58 +68,49 @@ class OutboxService:
         return self._database.transact(act, once)
 
     def replay_many(
-        self, query: OutboxQuery, limit: int, per_second: float
+        self,
+        query: OutboxQuery,
+        limit: int,
+        per_second: float,
+        once: Once | None = None,
     ) -> Replayed:
         """Replay up to ``limit`` dead rows, oldest first, ``per_second`` of them due.
 
         The rate is in their due times: no process has to stay to keep it.
         """
-        ids, begin = self._choose(query, limit)
-        due = {
-            row_id: begin + int(number * MS_PER_S / per_second)
-            for number, row_id in enumerate(ids)
-        }
+        wanted = self._filter(query)
 
-        def act(work: UnitOfWork, chunk: Sequence[str]) -> list[str]:
+        def act(work: UnitOfWork) -> Replayed:
+            begin = database_now(work.session)
+            due = {
+                row_id: begin + int(number * MS_PER_S / per_second)
+                for number, row_id in enumerate(
+                    list_ids(work.session, wanted, limit=limit)
+                )
+            }
+            revived = replay(work.session, due, "by filter")
             work.wakes_relay = True
-            times = {row_id: due[row_id] for row_id in chunk}
-            return replay(work.session, times, "by filter")
+            last = max((due[row_id] for row_id in revived), default=None)
+            left = count(work.session, wanted)
+            return Replayed(len(revived), left, last, revived)
 
-        revived = self._in_chunks(ids, act)
-        last = max((due[row_id] for row_id in revived), default=None)
-        return Replayed(len(revived), self._left(query), last, revived)
-
-    def discard_many(self, query: OutboxQuery, limit: int, reason: str) -> Discarded:
-        """Give up to ``limit`` of the dead, ready or stuck rows meant, oldest first."""
-        ids, _ = self._choose(query, limit)
-
-        def act(work: UnitOfWork, chunk: Sequence[str]) -> list[str]:
-            return discard(work.session, chunk, reason, self._stuck_after_ms)
-
-        gone = self._in_chunks(ids, act)
-        return Discarded(len(gone), self._left(query), gone)
-
-    def _choose(self, query: OutboxQuery, limit: int) -> tuple[Sequence[str], int]:
-        with self._database.read() as session:
-            ids = list_ids(session, self._filter(query), limit=limit)
-            return ids, database_now(session)
-
-    def _in_chunks(
-        self,
-        ids: Sequence[str],
-        act: ChunkAct,
-    ) -> list[str]:
-        """Act on all of ``ids``: a person who asks for many waits for the last."""
-        changed: list[str] = []
+        # A person who asks for many waits for all of them.
         with unhurried():
-            for start in range(0, len(ids), CHUNK):
-                act_on = partial(act, chunk=ids[start : start + CHUNK])
-                changed += self._database.transact(act_on)
-        return changed
+            return self._database.transact(act, once)
 
-    def _left(self, query: OutboxQuery) -> int:
-        with unhurried(), self._database.read() as session:
-            return count(session, self._filter(query))
+    def discard_many(
+        self, query: OutboxQuery, limit: int, reason: str, once: Once | None = None
+    ) -> Discarded:
+        """Give up to ``limit`` of the dead, ready or stuck rows meant, oldest first."""
+        wanted = self._filter(query)
+
+        def act(work: UnitOfWork) -> Discarded:
+            ids = list_ids(work.session, wanted, limit=limit)
+            gone = discard(work.session, ids, reason, self._stuck_after_ms)
+            return Discarded(len(gone), count(work.session, wanted), gone)
+
+        with unhurried():
+            return self._database.transact(act, once)
 
     def _filter(self, query: OutboxQuery) -> Filter:
         return Filter(

@@ -41,11 +41,17 @@ class OutboxDesk(Protocol):
         """Give up a row that is not done."""
 
     def replay_many(
-        self, query: OutboxQuery, limit: int, per_second: float
+        self,
+        query: OutboxQuery,
+        limit: int,
+        per_second: float,
+        once: Once | None = None,
     ) -> Replayed:
         """Make dead rows ready again at a rate."""
 
-    def discard_many(self, query: OutboxQuery, limit: int, reason: str) -> Discarded:
+    def discard_many(
+        self, query: OutboxQuery, limit: int, reason: str, once: Once | None = None
+    ) -> Discarded:
         """Give up rows that are not done."""
 
 

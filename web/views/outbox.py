@@ -130,7 +130,7 @@ def discard_one(call: Call, body: DiscardBody, row_id: str) -> OutboxItem:
 def replay_many(call: Call, body: ReplayManyBody) -> Replayed:
     """Make dead rows ready, their due times spread by the rate."""
     outbox = call.services.support.outbox
-    return outbox.replay_many(_wanted(body), body.limit, body.per_second)
+    return outbox.replay_many(_wanted(body), body.limit, body.per_second, call.once)
 
 
 @ROUTES.post(
@@ -148,7 +148,7 @@ def replay_many(call: Call, body: ReplayManyBody) -> Replayed:
 def discard_many(call: Call, body: DiscardManyBody) -> Discarded:
     """Close rows for good, each with the reason in the audit log."""
     outbox = call.services.support.outbox
-    return outbox.discard_many(_wanted(body), body.limit, body.reason)
+    return outbox.discard_many(_wanted(body), body.limit, body.reason, call.once)
 
 
 def _wanted(body: ReplayManyBody | DiscardManyBody) -> OutboxQuery:

@@ -51,12 +51,19 @@ class MemoryOutbox:
         return self._act(row_id, "discarded")
 
     def replay_many(
-        self, query: OutboxQuery, limit: int, per_second: float
+        self,
+        query: OutboxQuery,
+        limit: int,
+        per_second: float,
+        _once: Once | None = None,
+        /,
     ) -> Replayed:
         self.asked.append((query, limit, per_second))
         return Replayed(1, 0, 1000, ["ob_1"])
 
-    def discard_many(self, query: OutboxQuery, limit: int, reason: str) -> Discarded:
+    def discard_many(
+        self, query: OutboxQuery, limit: int, reason: str, _once: Once | None = None, /
+    ) -> Discarded:
         self.asked.append((query, limit, reason))
         return Discarded(1, 0, ["ob_1"])
 
