@@ -95,7 +95,11 @@ PROBLEMS: Final[dict[str, Problem]] = {
         413, 41301, "none", "请求体过大", "The body is too large"
     ),
     "unsupported_media_type": Problem(
-        415, 41501, "none", "请求体必须是 JSON", "The body must be application/json"
+        415,
+        41501,
+        "none",
+        "请求体必须是未压缩的 JSON",
+        "The body must be application/json, not compressed",
     ),
     "idempotency_key_reused": Problem(
         422, 42201, "none", "幂等键已用于其他请求", "This key was used for another body"

@@ -1,4 +1,4 @@
-"""Reading a request body: right type, bounded size, bounded time; then strict JSON.
+"""Reading a request body: type, coding, bounded size and time; then strict JSON.
 
 The body arrives through `wsgi.input`; which server stands behind it does not matter.
 """
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Without gevent a single read can only be interrupted between steps of this size.
 STEP_BYTES: Final = 4096
 _MAX_LENGTH_DIGITS: Final = 12
+# An empty field says nothing (RFC 9110 5.6.1).
+_PLAIN_CODINGS: Final = frozenset({"", "identity"})
 _UTF8: Final = frozenset({"utf-8", "utf8"})
 
 
@@ -42,18 +44,18 @@ def read_body(environ: dict[str, Any], *, limit: int, seconds: float) -> bytes:
     Raises 415 before and 413 while reading, `BodyTimeout` after ``seconds``, and
     `InvalidInput` when the client hung up in the middle.
     """
-    _check_type(environ.get("CONTENT_TYPE", ""))
+    _check_form(environ)
     return _read_whole(environ, limit, seconds)
 
 
 def read_optional_body(environ: dict[str, Any], *, limit: int, seconds: float) -> bytes:
     """Return the JSON body, empty when none was sent; raises like `read_body`.
 
-    Only a body that is there must have the right type.
+    Only a body that is there must have the right type and coding.
     """
     body = _read_whole(environ, limit, seconds)
     if body:
-        _check_type(environ.get("CONTENT_TYPE", ""))
+        _check_form(environ)
     return body
 
 
@@ -76,7 +78,11 @@ def _read_whole(environ: dict[str, Any], limit: int, seconds: float) -> bytes:
     return body
 
 
-def _check_type(content_type: str) -> None:
+def _check_form(environ: dict[str, Any]) -> None:
+    # What is packed is not unpacked: a small body could become a huge one.
+    if environ.get("HTTP_CONTENT_ENCODING", "").lower() not in _PLAIN_CODINGS:
+        raise UnsupportedMediaType
+    content_type = environ.get("CONTENT_TYPE", "")
     if content_type == "application/json":
         return
     kind, options = parse_options_header(content_type)

@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from config.clock import sleep
 from models.errors import InvalidInput
-from web.request_body import BodyTimeout, read_body
+from web.request_body import BodyTimeout, read_body, read_optional_body
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -91,6 +91,24 @@ def test_refuses_other_types(content_type: str) -> None:
 )
 def test_accepts_json_types(content_type: str) -> None:
     assert read(environ(b"{}", CONTENT_TYPE=content_type)) == b"{}"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "identity, gzip", "x"])
+def test_refuses_packed_bodies(coding: str) -> None:
+    for read_it in (read_body, read_optional_body):
+        with pytest.raises(UnsupportedMediaType):
+            read_it(
+                environ(b"{}", HTTP_CONTENT_ENCODING=coding), limit=LIMIT, seconds=10
+            )
+
+
+def test_takes_a_body_that_says_it_is_not_packed() -> None:
+    assert read(environ(b"{}", HTTP_CONTENT_ENCODING="Identity")) == b"{}"
+
+
+def test_no_body_has_no_coding() -> None:
+    given = environ(b"", HTTP_CONTENT_ENCODING="gzip")
+    assert read_optional_body(given, limit=LIMIT, seconds=10) == b""
 
 
 def test_a_client_that_hangs_up_sent_no_json() -> None:
