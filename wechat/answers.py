@@ -16,11 +16,15 @@ from wechat.errors import WeChatLied
 _ID = re.compile(r"[!-~]{1,64}")
 # base64 of 16 bytes: 22 characters and the padding.
 _SESSION_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
-_COUNTRY = re.compile(r"[0-9]{1,5}")
+# ITU-T E.164: a country code has 1 to 3 digits, all in all there are 15 at most.
+_COUNTRY = re.compile(r"0{0,2}([1-9][0-9]{0,2})")
+MOST_DIGITS = 15
+# No country has shorter numbers of persons.
+LEAST_DIGITS = 5
 _DIGITS = re.compile(r"[0-9]{1,20}")
 HIGHEST_RANK = 4
-_PHONE = re.compile(r"[0-9+\- ]{3,32}")
-_NO_DIGIT = re.compile(r"[^0-9]")
+_PHONE = re.compile(r"[0-9]+(?:[- ][0-9]+)*")
+_SEPARATOR = re.compile(r"[- ]")
 
 
 class WeChatSession(NamedTuple):
@@ -87,12 +91,15 @@ def phone_of(info: Mapping[str, Any]) -> PhoneNumber | None:
     country = info.get("countryCode")
     country = str(country) if isinstance(country, int) else country
     number = info.get("purePhoneNumber")
-    if not isinstance(country, str) or not _COUNTRY.fullmatch(country):
+    if not isinstance(country, str) or not isinstance(number, str):
         return None
-    if not isinstance(number, str) or not _PHONE.fullmatch(number):
+    code = _COUNTRY.fullmatch(country)
+    if code is None or not _PHONE.fullmatch(number):
         return None
-    digits = _NO_DIGIT.sub("", number)
-    return PhoneNumber(country.lstrip("0"), digits) if digits else None
+    digits = _SEPARATOR.sub("", number)
+    if not LEAST_DIGITS <= len(digits) <= MOST_DIGITS - len(code[1]):
+        return None
+    return PhoneNumber(code[1], digits)
 
 
 def read_risk_rank(found: Mapping[str, Any], path: str) -> int:

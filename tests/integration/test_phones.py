@@ -11,7 +11,13 @@ import pytest
 from config.clock import Deadline
 from config.patience import under
 from models.account_links import AccountLink
-from models.errors import DatabaseUnavailable, KeyReused, KuaidaError
+from models.errors import (
+    DatabaseUnavailable,
+    KeyReused,
+    KuaidaError,
+    OpenDataRefused,
+    Upstream,
+)
 from models.idempotency import IdempotencyKey, Once, Replayed
 from models.identities import Identity
 from models.paid_calls import PaidCall
@@ -95,6 +101,37 @@ def test_a_number_is_the_same_however_its_country_is_spelled(
     private.phones.bind_by_data(me, data, Deadline.after_ms(9000))
 
     assert len(private.rows(UserEvent)) == 1
+
+
+@pytest.mark.parametrize(
+    ("country", "number"), [("86", "123"), ("8612", NUMBER), ("86", "1" * 14)]
+)
+def test_data_without_a_plausible_number_binds_nothing(
+    private: PrivateHouse, country: str, number: str
+) -> None:
+    me = private.join(OPENID)
+    data, _ = private.sealed(
+        OPENID, "phone", countryCode=country, purePhoneNumber=number
+    )
+
+    with pytest.raises(OpenDataRefused) as refused:
+        private.phones.bind_by_data(me, data, Deadline.after_ms(60_000))
+
+    assert refused.value.reason == "decrypt_failed"
+    assert private.rows(Phone) == private.rows(UserEvent) == []
+
+
+def test_a_code_without_a_plausible_number_binds_nothing_and_counts_as_spent(
+    private: PrivateHouse,
+) -> None:
+    me = private.join(OPENID, phone="123")
+
+    with pytest.raises(Upstream) as failed:
+        private.bind(me, private.phone_code(OPENID))
+
+    assert failed.value.reason == "wechat_failed"
+    assert private.rows(Phone) == private.rows(UserEvent) == []
+    assert [state for state, _ in private.ledger()] == ["unknown"]
 
 
 def test_the_same_number_again_changes_nothing(private: PrivateHouse) -> None:

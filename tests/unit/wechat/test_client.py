@@ -241,6 +241,17 @@ def test_login_and_phone_codes_do_not_stand_in_for_each_other(
         ({"watermark": None}, False),
         ({"purePhoneNumber": 138}, False),
         ({"countryCode": "x"}, False),
+        ({"countryCode": ""}, False),
+        ({"countryCode": "0"}, False),
+        ({"countryCode": "8612"}, False),
+        ({"countryCode": True}, False),
+        ({"purePhoneNumber": "123"}, False),
+        ({"purePhoneNumber": "12345"}, True),
+        ({"purePhoneNumber": "1" * 13}, True),
+        ({"purePhoneNumber": "1" * 14}, False),
+        ({"purePhoneNumber": "+8613812348000"}, False),
+        ({"purePhoneNumber": "-----"}, False),
+        ({"purePhoneNumber": "١٢٣٤٥٦٧"}, False),
     ],
 )
 def test_a_phone_answer_is_checked_field_by_field(changed, whole) -> None:
