@@ -25,6 +25,11 @@ def day_of(at: int) -> Period:
     return _period(f"{begin:%Y-%m-%d}", begin, begin + timedelta(days=1))
 
 
+def until_midnight_ms(at: int) -> int:
+    """Return the milliseconds from ``at`` until WeChat's daily quotas start anew."""
+    return day_of(at).ends_at - at
+
+
 def month_of(at: int) -> Period:
     """Return the month in China that holds ``at`` (epoch ms)."""
     begin = _china(at).replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -11,7 +11,7 @@ import random
 from config.clock import MINUTE_MS, now_ms
 from config.metrics.tasks import RETRIES_HELD
 from config.work_settings import JournalSettings
-from models.china_time import day_of
+from models.china_time import until_midnight_ms
 from models.errors import KuaidaError
 from tasks.app import Resources
 from wechat.errors import PathClosed, Retry, WeChatError
@@ -49,14 +49,8 @@ def _own_wait_ms(error: BaseException) -> int:
     if isinstance(error, WeChatError) and error.retry is Retry.RATE_MINUTE:
         return MINUTE_MS - now_ms() % MINUTE_MS + _jittered(MINUTE_MS / 6)
     if isinstance(error, WeChatError) and error.retry is Retry.RATE_DAY:
-        return until_china_midnight_ms() + _jittered(MINUTE_MS * 10)
+        return until_midnight_ms(now_ms()) + _jittered(MINUTE_MS * 10)
     return 0
-
-
-def until_china_midnight_ms() -> int:
-    """Return the milliseconds until WeChat's daily quotas start anew."""
-    now = now_ms()
-    return day_of(now).ends_at - now
 
 
 def _jittered(milliseconds: float) -> int:

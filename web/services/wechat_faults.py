@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from config.clock import MINUTE_MS, now_ms
+from models.china_time import until_midnight_ms
 from models.errors import (
     Conflict,
     Forbidden,
@@ -24,9 +25,6 @@ from wechat.errors import (
     WeChatTimeout,
 )
 
-# A day's quota does not come back soon; clients should not ask every minute.
-RATE_DAY_WAIT_MS = 3_600_000
-
 
 def translated(error: WeChatError) -> KuaidaError:
     """Return the error of the public contract that stands for ``error``."""
@@ -40,7 +38,7 @@ def translated(error: WeChatError) -> KuaidaError:
         CodeInvalid: LoginCodeInvalid(),
         HighRisk: Forbidden(reason="high_risk_user"),
         SessionKeyStale: Conflict(reason="session_key_stale"),
-        RateDay: Limited(retry_after_ms=RATE_DAY_WAIT_MS),
+        RateDay: Limited(retry_after_ms=until_midnight_ms(now_ms())),
         PoolExhausted: Unavailable(reason="overloaded"),
         WeChatTimeout: Upstream(reason="wechat_timeout"),
     }

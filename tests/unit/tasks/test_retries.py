@@ -10,8 +10,9 @@ import pytest
 
 from config.clock import DAY_MS, now_ms
 from config.work_settings import JournalSettings
+from models.china_time import until_midnight_ms
 from models.errors import DatabaseUnavailable
-from tasks.retries import backoff_ms, retry_wait_ms, until_china_midnight_ms
+from tasks.retries import backoff_ms, retry_wait_ms
 from wechat.errors import BreakerOpen, refusal
 
 PATH = "/cgi-bin/message/subscribe/send"
@@ -75,7 +76,7 @@ def test_a_quota_of_the_minute_waits_for_the_next_minute() -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_quota_of_the_day_waits_for_midnight_in_china() -> None:
-    left = until_china_midnight_ms()
+    left = until_midnight_ms(now_ms())
     wait = retry_wait_ms(refusal(PATH, 45009, ""), 1, None, house(Budget(0)))
 
     assert 0 < left <= DAY_MS

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from config.clock import now_ms
+from models.china_time import until_midnight_ms
 from models.errors import Conflict, Forbidden, Limited, LoginCodeInvalid, Upstream
 from models.errors import Unavailable as Away
 from web.services.wechat_faults import translated
@@ -59,6 +61,7 @@ def test_every_known_errcode_has_an_answer(errcode: int) -> None:
     assert translated(refusal(PATH, errcode, "x")).reason
 
 
+@pytest.mark.usefixtures("clock")
 def test_waits_are_told_where_waiting_helps() -> None:
     minute = translated(refusal(PATH, 45011, "")).retry_after_ms
     day = translated(refusal(PATH, 45009, "")).retry_after_ms
@@ -66,5 +69,5 @@ def test_waits_are_told_where_waiting_helps() -> None:
 
     assert minute is not None
     assert 0 < minute <= 60_000
-    assert day == 3_600_000
+    assert day == until_midnight_ms(now_ms())
     assert breaker == 1500
