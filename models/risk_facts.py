@@ -78,10 +78,10 @@ def read_facts(session: Session, name: str, policy: RiskSettings) -> RiskFacts |
     )
 
 
-def limited_facts(session: Session, subject: Subject) -> RiskFacts:
-    """Return the facts of whom SQL does not know and the limits alone have met."""
+def limited_facts(session: Session, subject: Subject, app_id: str) -> RiskFacts:
+    """Return the facts of whom SQL does not know: Redis alone has met them."""
     now = database_now(session)
-    return RiskFacts(subject, "", now, NOBODY_SPECIAL, [], Decision(), [], [])
+    return RiskFacts(subject, app_id, now, NOBODY_SPECIAL, [], Decision(), [], [])
 
 
 def decide_on(session: Session, subject: Subject, policy: RiskSettings) -> Decision:

@@ -13,12 +13,14 @@ from models.audit import AuditEntry
 from models.errors import KuaidaError, NotFound
 from models.outbox import Outbox
 from models.security_events import SecurityEvent
+from models.support_codes import support_code_of
 from models.users import ensure_user
 from tasks.app import _process, configure, resources
 from tasks.logins import enrich_logins
 from tasks.wechat_keys import settle_session_key
 from tests.integration.login_house import CODE2SESSION
 from tests.integration.private_house import ANY_LIMIT, CHECK, private_house
+from web.services.account_finder import AccountFinder
 from web.services.key_reset import KeyReset, KeyResetService
 from wechat.key_check import KeyCheck
 
@@ -226,7 +228,8 @@ def test_many_logins_at_once_end_with_the_key_that_wechat_holds(
 
 @pytest.fixture
 def resets(house: PrivateHouse) -> KeyResetService:
-    return KeyResetService(house.stores, house.database, house.gateway)
+    finder = AccountFinder(house.settings, house.stores, house.database)
+    return KeyResetService(house.stores, house.database, house.gateway, finder)
 
 
 def known(house: PrivateHouse) -> Claims:
@@ -271,6 +274,18 @@ def test_a_reset_makes_the_old_key_worthless_and_keeps_the_user_in(
     assert house.show(me, data)["nickName"] == "微信用户"
     assert audited(house, me) == ["asked", "reset"]
     assert [e.kind for e in house.rows(SecurityEvent)] == ["session_key_reset"]
+
+
+@pytest.mark.parametrize("enriched", [True, False], ids=["SQL knows", "SQL is late"])
+def test_a_reset_finds_the_user_by_each_name(
+    house: PrivateHouse, resets: KeyResetService, *, enriched: bool
+) -> None:
+    me = known(house) if enriched else house.join(OPENID)
+    codes = [support_code_of(me.user_id)] if enriched else []
+
+    for name in (me.user_id, OPENID, *codes):
+        done = resets.reset(name, Deadline.after_ms(60_000))
+        assert done == KeyReset(me.user_id, "reset")
 
 
 def test_a_key_that_wechat_has_replaced_is_forgotten(

@@ -13,7 +13,9 @@ from models.errors import InvalidInput, Limited, NotFound
 from models.stores.admission import Caller, FailedExchange
 from models.support_codes import support_code_of
 from models.timeline import read_timeline
-from tests.integration.risk_house import ADDRESS, RiskHouse, metronome
+from tests.integration.openings import entry, new
+from tests.integration.risk_house import ADDRESS, APP, RiskHouse, metronome
+from web.services.account_finder import AccountFinder
 from web.services.risk import Choice, RiskDesk
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from models.standings import Action
+    from models.stores.container import Stores
 
 Open = Any
 
@@ -39,10 +42,15 @@ def house(
     opened.house.close()
 
 
+def desk_over(house: RiskHouse, stores: Stores) -> RiskDesk:
+    settings, database = house.house.settings, house.house.database
+    finder = AccountFinder(settings, stores, database)
+    return RiskDesk(settings, stores, database, finder)
+
+
 @pytest.fixture
 def desk(house: RiskHouse) -> RiskDesk:
-    tasks = house.house
-    return RiskDesk(tasks.settings, tasks.stores, tasks.database)
+    return desk_over(house, house.house.stores)
 
 
 def make_bot(house: RiskHouse, **more: float) -> str:
@@ -183,6 +191,21 @@ def test_cleared_marks_count_no_more_at_once(house: RiskHouse, desk: RiskDesk) -
     assert acts(house) == [("risk.clear", user_id, "a partner's robot")]
 
 
+def test_a_user_whose_login_is_not_enriched_yet_is_judged(
+    house: RiskHouse, desk: RiskDesk
+) -> None:
+    stores, user_id = house.house.stores, "u_late"
+    stores.sessions.open(new(entry=entry(user_id=user_id, app_id=APP)))
+
+    assert desk.explain(user_id).kind == "user"
+    assert desk.clear(user_id, "fine").kind == "user"
+    changed = desk.override(user_id, Choice("block", 3600, "stolen cards"))
+
+    assert (changed.kind, changed.id, changed.action) == ("user", user_id, "block")
+    assert house.standing(user_id).action == "block"
+    assert desk.explain(user_id).app_id == APP
+
+
 def test_an_override_holds_and_is_written_down(
     house: RiskHouse, desk: RiskDesk
 ) -> None:
@@ -251,7 +274,7 @@ def test_without_redis_the_marks_are_told(
 ) -> None:
     user_id = make_bot(house)
     nowhere = RiskHouse.stores_of(make_settings(REDIS_URL="redis://127.0.0.1:1/0"))
-    desk = RiskDesk(house.house.settings, nowhere, house.house.database)
+    desk = desk_over(house, nowhere)
 
     told = desk.explain(user_id)
     assert (told.action, told.away, told.behaviour) == ("slow", ["redis"], None)

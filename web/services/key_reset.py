@@ -12,10 +12,8 @@ import msgspec
 
 from config.patience import unhurried
 from models.audit import record_act
-from models.errors import NotFound
 from models.security_events import record_security_event
 from models.stores.wechat_keys import WeChatSecrets
-from models.users import find_app_id
 from web.services.wechat_faults import translated
 from wechat.errors import SessionKeyStale, WeChatError, WeChatRefused
 
@@ -25,6 +23,7 @@ if TYPE_CHECKING:
     from models.idempotency import Once
     from models.stores.container import Stores
     from models.stores.wechat_keys import HeldKey
+    from web.services.account_finder import AccountFinder
     from wechat.gateway import Gateway
 
 Outcome = Literal["reset", "stale", "none"]
@@ -47,24 +46,28 @@ class KeyReset(msgspec.Struct):
 class KeyResetService:
     """Resets keys for support."""
 
-    def __init__(self, stores: Stores, database: Database, gateway: Gateway) -> None:
+    def __init__(
+        self,
+        stores: Stores,
+        database: Database,
+        gateway: Gateway,
+        finder: AccountFinder,
+    ) -> None:
         self._keys = stores.wechat_keys
         self._database = database
         self._gateway = gateway
+        self._finder = finder
 
     def reset(
-        self, user_id: str, deadline: Deadline, once: Once | None = None
+        self, name: str, deadline: Deadline, once: Once | None = None
     ) -> KeyReset:
         """Have WeChat replace the user's key; in the audit log whatever was done.
 
-        Raises `NotFound`, `Unavailable` when a store is away, and what WeChat's
-        failures are translated to. A reset whose answer was lost leaves no key of
-        ours: data is refused as stale until the next login.
+        Raises what `AccountFinder.find` raises, `Unavailable` when a store is away, and
+        what WeChat's failures are translated to. A reset whose answer was lost leaves
+        no key of ours: data is refused as stale until the next login.
         """
-        with self._database.read() as session:
-            app_id = find_app_id(session, user_id)
-        if app_id is None:
-            raise NotFound
+        user_id, app_id = self._finder.find(name)
         held = self._keys.load(app_id, user_id).current
         outcome: Outcome = "none"
         if held is not None:

@@ -27,7 +27,7 @@ from models.risk_facts import (
 from models.risk_marks import clear_marks, write_override
 from models.risk_overrides import Override
 from models.standings import find_user_standing
-from web.services.account_finder import AccountFinder
+from models.users import ensure_user
 from web.services.risk_explained import explain
 from web.services.risk_shapes import LimitRule, LimitsView, RiskChanged
 
@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from models.database import Database, UnitOfWork
     from models.idempotency import Once
     from models.risk_facts import RiskFacts
+    from models.session_ends import Owner
     from models.standings import Action
     from models.stores.container import Stores
+    from web.services.account_finder import AccountFinder
     from web.services.risk_shapes import RiskView
 
 # A device is a client's word: it is on the watch list (slow) or not.
@@ -52,14 +54,27 @@ class Choice(NamedTuple):
     reason: str
 
 
+class Named(NamedTuple):
+    """The id that a name means, and whose user it is if SQL did not know the name."""
+
+    id: str
+    owner: Owner | None = None
+
+
 class RiskDesk:
     """Explanations and acts for people on the internal listener."""
 
-    def __init__(self, settings: Settings, stores: Stores, database: Database) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        database: Database,
+        finder: AccountFinder,
+    ) -> None:
         self._settings = settings
         self._stores = stores
         self._database = database
-        self._finder = AccountFinder(settings, stores, database)
+        self._finder = finder
 
     def explain(self, name: str) -> RiskView:
         """Return everything about a user, device or address.
@@ -76,11 +91,11 @@ class RiskDesk:
         Also the lock-outs of an address, and of a device that never got in. Raises
         what `explain` raises.
         """
-        name = self._named(name)
+        named = self._named(name)
 
         def act(work: UnitOfWork) -> RiskChanged:
-            found = find_subject(work.session, name)
-            subject = found[0] if found else self._limited(name)
+            found = _find(work, named)
+            subject = found[0] if found else self._limited(named.id)
             now = database_now(work.session)
             record_act(work.session, "risk.clear", subject.id, detail=reason)
             if subject.kind == "user":
@@ -109,10 +124,13 @@ class RiskDesk:
         Raises `NotFound`, also for whom the limits alone know, and `InvalidInput` for
         an action that a device cannot have.
         """
-        name = self._named(name)
+        named = self._named(name)
 
         def act(work: UnitOfWork) -> RiskChanged:
-            subject, app_id = _subject(work, name)
+            found = _find(work, named)
+            if found is None:
+                raise NotFound
+            subject, app_id = found
             if subject.kind == "device" and choice.action not in DEVICE_ACTIONS:
                 raise _no_action_of_a_device(choice.action)
             now = database_now(work.session)
@@ -151,24 +169,29 @@ class RiskDesk:
             away=away,
         )
 
-    def _facts(self, name: str) -> RiskFacts:
+    def _facts(self, named: Named) -> RiskFacts:
         with self._database.read() as session:
-            facts = read_facts(session, name, self._settings.risk)
+            facts = read_facts(session, named.id, self._settings.risk)
             session.expunge_all()
         if facts is not None:
             return facts
-        subject = self._limited(name)
+        owner = named.owner
+        subject = Subject("user", named.id) if owner else self._limited(named.id)
         with self._database.read() as session:
-            return limited_facts(session, subject)
+            return limited_facts(session, subject, owner.app_id if owner else "")
 
-    def _named(self, name: str) -> str:
-        """Return the id that is meant: a user's for its openid or support code."""
+    def _named(self, name: str) -> Named:
+        """Return whom is meant, by an openid or support code too.
+
+        Raises `RedisUnavailable` when it may be a user SQL does not know yet.
+        """
         with self._database.read() as session:
             known = find_subject(session, name) is not None
-        if not known:
-            with suppress(NotFound, RedisUnavailable):
-                return self._finder.find(name).user_id
-        return name
+        if not known and not _is_address(name):
+            with suppress(NotFound):
+                owner = self._finder.find(name)
+                return Named(owner.user_id, owner)
+        return Named(name)
 
     def _limited(self, name: str) -> Subject:
         """Return the address, or the device that the limits count something against."""
@@ -218,8 +241,8 @@ def _is_address(name: str) -> bool:
     return False
 
 
-def _subject(work: UnitOfWork, name: str) -> tuple[Subject, str]:
-    found = find_subject(work.session, name)
-    if found is None:
-        raise NotFound
-    return found
+def _find(work: UnitOfWork, named: Named) -> tuple[Subject, str] | None:
+    """Return the subject and its app, with a row for a user who has none yet."""
+    if named.owner is not None:
+        ensure_user(work.session, *named.owner, database_now(work.session))
+    return find_subject(work.session, named.id)

@@ -59,7 +59,7 @@ class KeyDesk(Protocol):
     """Session keys as support handles them."""
 
     def reset(
-        self, user_id: str, deadline: Deadline, once: Once | None = None, /
+        self, name: str, deadline: Deadline, once: Once | None = None, /
     ) -> KeyReset:
         """Have WeChat replace the user's key."""
 

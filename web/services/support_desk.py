@@ -25,14 +25,13 @@ def open_support(
     settings: Settings, stores: Stores, database: Database, gateway: Gateway
 ) -> Support:
     """Return the support view of this process; nothing is asked of a store yet."""
+    finder = AccountFinder(settings, stores, database)
     return Support(
         outbox=OutboxService(database, settings.journal),
         queues=QueueService(database, stores, settings.broker_prefix),
         schedule=ScheduleService(database),
         timeline=TimelineService(database, stores.refusals),
-        risk=RiskDesk(settings, stores, database),
-        keys=KeyResetService(stores, database, gateway),
-        accounts=AccountService(
-            settings, stores, database, AccountFinder(settings, stores, database)
-        ),
+        risk=RiskDesk(settings, stores, database, finder),
+        keys=KeyResetService(stores, database, gateway, finder),
+        accounts=AccountService(settings, stores, database, finder),
     )
