@@ -9,7 +9,7 @@ from flask import Response, request
 from flask_swagger_ui import get_swaggerui_blueprint
 
 from web.answers import JSON
-from web.openapi import build_document
+from web.openapi.document import build_document
 from web.ops_pages import PAGES
 from web.visit import visit_of
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from web.answers import JSON
-from web.openapi import INTERNAL, REF, headers_of
+from web.openapi.answers import headers_of
+from web.openapi.document import INTERNAL
+from web.openapi.examples import REF
 
 Json = dict[str, Any]
 _PART: Final[Json] = {

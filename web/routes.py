@@ -1,6 +1,6 @@
 """How an endpoint is declared: once, for validation and for the OpenAPI document.
 
-`web/views` declare, `web/dispatch.py` serves, `web/openapi.py` describes.
+`web/views` declare, `web/dispatch.py` serves, `web/openapi` describes.
 """
 
 from __future__ import annotations

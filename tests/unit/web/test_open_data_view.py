@@ -8,7 +8,7 @@ import pytest
 
 from models.errors import Conflict, OpenDataRefused
 from web.app import PUBLIC_ROUTES
-from web.openapi import build_document
+from web.openapi.document import build_document
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

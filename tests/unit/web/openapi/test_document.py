@@ -12,7 +12,8 @@ from models.quota import Quota
 from models.stores.admission import Admission
 from web.app import PUBLIC_ROUTES
 from web.errors import FIELD_TEXTS_ZH, PROBLEMS
-from web.openapi import build_document, reasons_of
+from web.openapi.document import build_document
+from web.openapi.reasons import reasons_of
 from web.ops_app import ADMIN_ROUTES, create_ops_app
 from web.routes import Auth
 

@@ -1,0 +1,1 @@
+"""No network here: real code over real bytes, seams in memory."""
