@@ -246,4 +246,4 @@ def hits(house: House, birds: Canaries) -> Iterator[str]:
 
 def heal(house: House) -> None:
     """Wait until the breaker that failing logins opened has closed."""
-    wait_until(lambda: house.login().status == 200, within_s=15, what="login heals")
+    wait_until(lambda: house.login().status == 200, within_s=60, what="login heals")

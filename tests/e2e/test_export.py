@@ -51,7 +51,7 @@ def test_an_export_right_after_a_login_tells_of_it(house: House) -> None:
         return bool(seen["operation"]["state"] == "succeeded")
 
     # It mostly ends inside the wait; a busy machine may take longer.
-    wait_until(over, within_s=20, what="the export ends")
+    wait_until(over, within_s=60, what="the export ends")
     answer = call("GET", f"{house.url('web')}/api/v1{path}/file", token=token)
     told = json.loads(answer.body)
     assert told["pending_login"] is False
@@ -69,7 +69,7 @@ def test_the_way_of_an_export_is_told_on_the_events_channel(house: House) -> Non
         seen = house.api("GET", f"/operations/{operation['id']}", token=token).data
         return bool(seen["operation"]["state"] == "succeeded")
 
-    wait_until(over, within_s=20, what="the export ends")
+    wait_until(over, within_s=60, what="the export ends")
 
     query = "SELECT data FROM user_events WHERE user_id = ? AND type = ? ORDER BY seq"
     rows = house.sql(query, user_id, "operation.updated")

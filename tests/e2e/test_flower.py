@@ -46,7 +46,7 @@ def test_workers_are_shown(house: House) -> None:
         ]
 
     # It listens before the workers have answered what it asks them at its start.
-    wait_until(lambda: not missing(), within_s=15, what="all workers in Flower")
+    wait_until(lambda: not missing(), within_s=60, what="all workers in Flower")
 
 
 def test_every_queue_is_shown_from_the_start(house: House) -> None:
@@ -54,7 +54,7 @@ def test_every_queue_is_shown_from_the_start(house: House) -> None:
         page = re.sub(r"\s+", "", flower(house, "/broker").body.decode())
         return [queue for queue in Queue if f">{queue}<" not in page]
 
-    wait_until(lambda: not missing(), within_s=15, what="all queues in Flower")
+    wait_until(lambda: not missing(), within_s=60, what="all queues in Flower")
 
 
 def test_tasks_are_shown_with_ids_only(house: House) -> None:
@@ -64,7 +64,7 @@ def test_tasks_are_shown_with_ids_only(house: House) -> None:
         tasks = flower(house, "/api/tasks?limit=200").json.values()
         return [task for task in tasks if task["name"] == "tasks.logins.enrich_logins"]
 
-    wait_until(shown, within_s=15, what="enrichment in Flower")
+    wait_until(shown, within_s=60, what="enrichment in Flower")
     odd = [
         word
         for task in flower(house, "/api/tasks?limit=200").json.values()

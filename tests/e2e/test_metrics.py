@@ -44,7 +44,7 @@ def test_metric_is_exported(house: House, name: str) -> None:
         return f"# TYPE {family}" in metrics(house)
 
     # The clock's own runs come every 15 seconds.
-    wait_until(present, within_s=35, what=name)
+    wait_until(present, within_s=60, what=name)
 
 
 @pytest.mark.parametrize("part", SCRAPED)
@@ -76,13 +76,13 @@ def test_an_open_breaker_is_shown(house: House) -> None:
     def shut() -> bool:
         return house.login(openid).reason == "wechat_unavailable"
 
-    wait_until(shut, within_s=10, every_s=0, what="the breaker opens")
+    wait_until(shut, within_s=60, every_s=0, what="the breaker opens")
     line = re.compile(r"^kuaida_wechat_breaker_open\{.*\} (\S+)", re.MULTILINE)
     shown = line.findall(metrics(house))
 
     assert "1.0" in shown
     house.wechat.heal()
-    wait_until(lambda: house.login().status == 200, within_s=10, what="it closes")
+    wait_until(lambda: house.login().status == 200, within_s=60, what="it closes")
 
 
 def test_public_listener_shows_none_of_it(house: House) -> None:

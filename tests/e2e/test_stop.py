@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from config.clock import monotonic
-from tests.servers.house import LISTENERS, READY_S, House
+from tests.servers.house import LISTENERS, READY_S, STOP_S, House
 from tests.servers.process import port_answers
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def test_stop_signal_ends_everything_in_time(tmp_path: Path) -> None:
         house.stop()
         spent = monotonic() - started
 
-        assert spent <= 15
+        assert spent <= STOP_S
         assert house.alive() == []
         assert [p for p in house.ports.values() if port_answers(p)] == []
         assert list((house.var / "run").glob("*.pid")) == []

@@ -48,7 +48,7 @@ def finished_row(house: House) -> dict[str, Any]:
         rows[:] = house.sql(query, data["user"]["id"], UNKNOWN)
         return bool(rows)
 
-    wait_until(done, within_s=15, what="the work is done")
+    wait_until(done, within_s=60, what="the work is done")
     return rows[0]
 
 
@@ -73,7 +73,7 @@ def test_work_is_found_by_any_id_and_run_again(house: House) -> None:
         found = house.sql("SELECT state FROM outbox WHERE id = ?", row["id"])
         return str(found[0]["state"]) == "done"
 
-    wait_until(closed, within_s=15, what="the replayed work is done")
+    wait_until(closed, within_s=60, what="the replayed work is done")
     assert curl(house, f"/outbox/{row['id']}/replay", "-X", "POST")[0] == 409
     acts = house.sql("SELECT act FROM audit_log WHERE subject_id = ?", row["id"])
     assert acts == [{"act": "outbox.replay"}]
@@ -102,7 +102,7 @@ def test_queues_and_schedule_of_a_living_house(house: House) -> None:
         return any(line["last"] and line["last"]["state"] == "done" for line in lines)
 
     # The clock's own runs come every 15 seconds.
-    wait_until(ran, within_s=45, what="a slot is done")
+    wait_until(ran, within_s=60, what="a slot is done")
     page = house.ops("/metrics").body.decode()
     assert re.search(r'kuaida_schedule_last_done_seconds\{job="sweep', page)
     assert 'kuaida_last_sign_of_life_seconds{process="beat"}' in page

@@ -83,7 +83,7 @@ class Bench:
     def __init__(self, wire: Wire, **limits: Any) -> None:
         self.wire = wire
         chosen = {
-            "connect_timeout_s": 1.0,
+            "connect_timeout_s": 30.0,
             "pool_size": 4,
             "pool_wait_s": 0.1,
             "max_answer_bytes": 10_000,
@@ -94,7 +94,7 @@ class Bench:
             base, TransportLimits(**chosen), allow_plain=True
         )
 
-    def get(self, wait_ms: float = 2000, **query: str) -> Answer:
+    def get(self, wait_ms: float = 60_000, **query: str) -> Answer:
         return self.transport.request(
             "GET",
             "/p",
@@ -156,7 +156,7 @@ def gather(b: Bench, *, threads: int, calls: int) -> list[WeChatError]:
     def work() -> None:
         for _ in range(calls):
             try:
-                b.get(5000)
+                b.get(60_000)
             except WeChatError as error:
                 errors.append(error)
 

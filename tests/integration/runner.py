@@ -78,7 +78,7 @@ class Run:
             start_new_session=True,
         )
 
-    def until(self, what: Callable[[], Any], seconds: float = 10.0) -> Any:
+    def until(self, what: Callable[[], Any], seconds: float = 60.0) -> Any:
         """Wait for a question to be answered truly; fail with the output."""
         end = monotonic() + seconds
         while monotonic() < end:
@@ -105,7 +105,7 @@ class Run:
     def stop(self, number: int = signal.SIGTERM) -> float:
         began = monotonic()
         self.process.send_signal(number)
-        self.process.wait(20)
+        self.process.wait(60)
         return monotonic() - began
 
 

@@ -43,7 +43,7 @@ def test_one_code_at_once_from_two_processes_is_one_call_and_one_charge(
         rival.gateway._clients = private.gateway._clients
 
         def bind(where: PrivateHouse) -> None:
-            told.append(where.bind(me, code, wait_ms=8000))
+            told.append(where.bind(me, code, wait_ms=60_000))
 
         run_at_once([(bind, (where,)) for where in [private, rival] * 8])
 
@@ -120,12 +120,12 @@ def test_a_failed_call_is_settled_honestly_and_its_code_may_be_sent_again(
     code = private.phone_code(OPENID)
     private.fault(CALL, **how)
 
-    wait_ms = 1200 if how["mode"] == "stall" else 9000
+    wait_ms = 6000 if how["mode"] == "stall" else 60_000
     assert refused(lambda: private.bind(me, code, wait_ms=wait_ms)) == told
 
     # A stalled call goes on for a while without its caller.
     settled = [(state, False)]
-    wait_until(lambda: private.ledger() == settled, within_s=10, what="it is settled")
+    wait_until(lambda: private.ledger() == settled, within_s=60, what="it is settled")
     assert private.spent() == (0 if state == "free" else 3)
     private.heal()
     if not how["mode"].startswith("accept"):
@@ -150,7 +150,10 @@ def test_a_call_whose_process_died_counts_as_spent_and_frees_its_code(
             private.bind(me, code)
 
     assert (private.ledger(), private.spent()) == ([("reserved", True)], 3)
-    assert refused(lambda: private.bind(me, code, wait_ms=300)) == "wechat_timeout"
+    # With more time than a flight outlasts its caller by none goes on behind our back;
+    # its last look at SQL may be the one that the end of the time cuts.
+    told = refused(lambda: private.bind(me, code, wait_ms=4000))
+    assert told in {"wechat_timeout", "unavailable"}
     with private.database.unit_of_work() as work:
         assert give_up(work.session, before=2**52, limit=10) == 1
     assert (private.ledger(), private.spent()) == ([("unknown", False)], 3)
@@ -208,9 +211,9 @@ def test_an_app_never_spends_more_than_its_month_allows(
 
         def bind(openid: str) -> None:
             code = private.phone_code(openid)
-            start.wait(5)
+            start.wait(60)
             try:
-                private.bind(known[openid], code, wait_ms=8000)
+                private.bind(known[openid], code, wait_ms=60_000)
                 told.append("bound")
             except KuaidaError as error:
                 told.append(error.reason)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.servers.stack import Stack
 
 LOGINS = 60
-WITHIN_S = 40
+WITHIN_S = 90
 
 
 def sql(stack: Stack, query: str, **values: object) -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ def test_a_profile_change_runs_through_the_outbox(
         states = {r["name"]: r["state"] for r in sql(pipeline, query, id=phone.user_id)}
         return states.get("tasks.profile.warm_user_cache") == "done"
 
-    pipeline.wait(done, within_s=15, what="the subscriber's task is done")
+    pipeline.wait(done, within_s=WITHIN_S, what="the subscriber's task is done")
     assert phone.me().data["nickname"] == "新名字"
     found = {row["name"]: row for row in sql(pipeline, query, id=phone.user_id)}
     assert found["profile.updated"]["state"] == "done"
@@ -194,6 +194,8 @@ def test_unknown_work_is_set_aside_with_its_cause(
 
     query = "SELECT state, last_error FROM outbox WHERE id = 'ob_unknown'"
     pipeline.wait(
-        lambda: sql(pipeline, query)[0]["state"] == "dead", within_s=10, what="dead"
+        lambda: sql(pipeline, query)[0]["state"] == "dead",
+        within_s=WITHIN_S,
+        what="dead",
     )
     assert "unknown" in sql(pipeline, query)[0]["last_error"]

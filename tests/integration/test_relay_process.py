@@ -73,7 +73,7 @@ def test_a_frozen_broker_is_noticed_in_time(broker: RedisServer) -> None:
         start = monotonic()
         with pytest.raises(BrokerAway):
             act()
-        assert monotonic() - start < 10
+        assert monotonic() - start < 40
     broker.process.thaw()
 
     publisher.probe()
@@ -112,7 +112,7 @@ def running(
     process = LocalProcess(command, log=tmp_path / "relay.log", env=variables, cwd=ROOT)
     process.start()
     alive = tmp_path / "var" / "run" / "relay.alive"
-    process.wait_ready(lambda: is_fresh(alive, 5), within_s=20)
+    process.wait_ready(lambda: is_fresh(alive, 5), within_s=120)
     yield process
     process.stop()
 
@@ -125,12 +125,12 @@ def test_the_process_moves_both_journals_and_ends_in_time(
         ensure_user(work.session, "u_1", "app", 0)
     journal(house, make_login(house))
     (row_id,) = enqueue(house)
-    wait_until(lambda: queued(broker, "logins"), within_s=5, what="the login")
-    wait_until(lambda: queued(broker, "sync"), within_s=5, what="the work")
+    wait_until(lambda: queued(broker, "logins"), within_s=60, what="the login")
+    wait_until(lambda: queued(broker, "sync"), within_s=60, what="the work")
 
     running.signal(signal.SIGTERM)
 
-    assert running.wait(10) == 0
+    assert running.wait(60) == 0
     assert outbox_row(house, row_id).state == "sent"
     house.close()
 
@@ -147,7 +147,7 @@ def test_the_process_outlives_a_broker_that_goes_and_comes(
     sleep(2)
     broker.start()
 
-    wait_until(lambda: queued(broker, "sync"), within_s=15, what="the work")
+    wait_until(lambda: queued(broker, "sync"), within_s=60, what="the work")
 
     assert running.alive
     house.close()

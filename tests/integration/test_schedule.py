@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from config.clock import now_ms, sleep
 from config.schedule import CatchUp, Job
 from models.base import database_now
 from models.outbox import Outbox
@@ -27,10 +28,19 @@ if TYPE_CHECKING:
     from models.database import Database, UnitOfWork
 
 STEP_MS = 3_600_000
+AHEAD_MS = 60_000
 ONCE = Job("once", "tasks.maintenance.sweep_journals", 3600, CatchUp.ONCE)
 EACH = ONCE._replace(name="each", catch_up=CatchUp.EACH)
 SKIP = ONCE._replace(name="skip", catch_up=CatchUp.SKIP, late_s=3600)
 NEVER = SKIP._replace(name="never", late_s=-1)
+
+
+@pytest.fixture(autouse=True)
+def amid_an_hour() -> None:
+    """Begin where the hour lasts: with the next one another slot is due."""
+    left_ms = STEP_MS - now_ms() % STEP_MS
+    if left_ms < AHEAD_MS:
+        sleep(left_ms / 1000 + 1)
 
 
 def ask(database: Database, job: Job) -> Taken:

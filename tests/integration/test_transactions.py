@@ -70,7 +70,7 @@ def test_a_deadlock_costs_nobody_their_work(people: Database) -> None:
             get(work, first).login_count += 1
             work.session.flush()
             if len(runs) <= 2 and locks_rows(work):
-                both_hold_one.wait(10)
+                both_hold_one.wait(60)
             get(work, second).login_count += 1
 
         people.transact(act)
@@ -78,7 +78,7 @@ def test_a_deadlock_costs_nobody_their_work(people: Database) -> None:
     with ThreadPoolExecutor(2) as pool:
         done = [pool.submit(cross, *names) for names in (USERS, USERS[::-1])]
         for future in done:
-            future.result(30)
+            future.result(90)
 
     assert counts(people) == {"u_1": 2, "u_2": 2}
     if people.engine.dialect.name != "sqlite":
@@ -103,7 +103,7 @@ def test_writers_of_several_processes_lose_nothing(
         for _ in range(3)
     ]
 
-    assert [rival.wait(60) for rival in rivals] == [0, 0, 0]
+    assert [rival.wait(120) for rival in rivals] == [0, 0, 0]
     assert counts(people)["u_1"] == 75
 
 

@@ -88,7 +88,7 @@ def test_lives_are_spread_by_a_tenth(stores: Stores) -> None:
     ]
 
     assert max(lives) <= LIFE_MS
-    assert min(lives) > LIFE_MS * 0.9 - 2000
+    assert min(lives) > LIFE_MS * 0.9 - 30_000
     assert max(lives) - min(lives) > LIFE_MS * 0.07
     assert len(set(lives)) > 100
 
@@ -98,15 +98,15 @@ def test_a_write_during_a_load_keeps_the_old_value_out(stores: Stores) -> None:
 
     def slow_load() -> bytes:
         reading.set()
-        written.wait(5)
+        written.wait(60)
         return b"old"
 
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(stores.users.load, "u_3", slow_load)
-        reading.wait(5)
+        reading.wait(60)
         stores.users.delete("u_3")
         written.set()
-        reader.result(5)
+        reader.result(60)
 
     assert stores.users.load("u_3", lambda: b"new") == b"new"
 
@@ -116,15 +116,15 @@ def test_a_warm_value_beats_a_slow_loader(stores: Stores) -> None:
 
     def slow_load() -> bytes:
         reading.set()
-        written.wait(5)
+        written.wait(60)
         return b"old"
 
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(stores.users.load, "u_4", slow_load)
-        reading.wait(5)
+        reading.wait(60)
         stores.users.warm({"u_4": b"new"})
         written.set()
-        reader.result(5)
+        reader.result(60)
 
     assert stores.users.load("u_4", lambda: b"never asked") == b"new"
 
@@ -136,7 +136,7 @@ def test_an_error_of_the_loader_reaches_all_and_is_not_kept(stores: Stores) -> N
 
     with ThreadPoolExecutor(8) as pool:
         reads = [pool.submit(stores.users.load, "u_5", broken) for _ in range(8)]
-        failed = [isinstance(read.exception(5), ValueError) for read in reads]
+        failed = [isinstance(read.exception(60), ValueError) for read in reads]
 
     assert all(failed)
     assert stores.users.load("u_5", lambda: PROFILE) == PROFILE
@@ -168,19 +168,19 @@ def test_a_reader_after_the_write_does_not_join_an_older_load(stores: Stores) ->
 
     def slow_load() -> bytes:
         reading.set()
-        written.wait(5)
+        written.wait(60)
         return b"old"
 
     with ThreadPoolExecutor(1) as pool:
         reader = pool.submit(stores.users.load, "u_8", slow_load)
-        reading.wait(5)
+        reading.wait(60)
         stores.users.delete("u_8")
 
         # The row is written: whoever asks now must meet it, in this process too.
         assert stores.users.load("u_8", lambda: b"new") == b"new"
 
         written.set()
-        assert reader.result(5) == b"old"
+        assert reader.result(60) == b"old"
     assert stores.users.load("u_8", lambda: b"never asked") == b"new"
 
 
@@ -191,18 +191,18 @@ def test_a_follower_sees_what_the_leader_of_another_process_found(
 
     def lead() -> None:
         loading.set()
-        found.wait(5)
+        found.wait(60)
 
     with ThreadPoolExecutor(2) as pool:
         leader = pool.submit(stores.users.load, "u_9", lead)
-        loading.wait(5)
+        loading.wait(60)
         follower = pool.submit(rival.users.load, "u_9", lambda: b"asked twice")
         sleep(0.03)
         found.set()
 
-        assert leader.result(5) is None
+        assert leader.result(60) is None
         # Nobody is an answer too.
-        assert follower.result(5) is None
+        assert follower.result(60) is None
 
 
 def test_warming_nothing_asks_nothing(stores: Stores) -> None:

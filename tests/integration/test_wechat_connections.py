@@ -89,7 +89,7 @@ def test_a_second_answer_to_one_request_is_never_somebody_elses() -> None:
 
 def patiently(b: Bench) -> None:
     with pytest.raises(WeChatTimeout):
-        b.get(600)
+        b.get(4000)
 
 
 def test_a_full_pool_is_a_typed_error_after_its_wait() -> None:
@@ -111,7 +111,7 @@ def test_the_pool_never_opens_more_than_its_size() -> None:
     def script(wire: Wire) -> Serve:
         return lambda peer: slowly(wire, peer)
 
-    with bench(script, pool_size=4, pool_wait_s=5.0) as b:
+    with bench(script, pool_size=4, pool_wait_s=60.0) as b:
         errors = gather(b, threads=24, calls=4)
 
         assert errors == []
@@ -212,12 +212,12 @@ def encrypted(certificate: Path, wire: Wire) -> Serve:
 
 
 def over_tls(port: int, host: str) -> PooledTransport:
-    limits = TransportLimits(1.0, 2, 0.1, 10_000)
+    limits = TransportLimits(30.0, 2, 0.1, 10_000)
     return PooledTransport(f"https://{host}:{port}", limits, allow_plain=False)
 
 
 def ask(transport: PooledTransport) -> Answer:
-    deadline = Deadline.after_ms(2000)
+    deadline = Deadline.after_ms(60_000)
     return transport.request("GET", "/p", query={}, body=None, deadline=deadline)
 
 
@@ -251,31 +251,38 @@ GREENLETS = """
 from gevent import monkey
 monkey.patch_all()
 import sys, gevent
-from config.clock import Deadline, monotonic
+from config.clock import Deadline
 from wechat.transport import PooledTransport, TransportLimits
 transport = PooledTransport(
-    f"http://127.0.0.1:{sys.argv[1]}", TransportLimits(1, 8, 5, 9999), allow_plain=True
+    f"http://127.0.0.1:{sys.argv[1]}",
+    TransportLimits(30, 8, 60, 9999),
+    allow_plain=True,
 )
 def ask():
-    deadline = Deadline.after_ms(5000)
+    deadline = Deadline.after_ms(60_000)
     return transport.request("GET", "/p", query={}, body=None, deadline=deadline)
-started = monotonic()
 jobs = [gevent.spawn(ask) for _ in range(64)]
 gevent.joinall(jobs, raise_error=True)
 assert all(job.value.status == 200 for job in jobs)
-assert monotonic() - started < 2, "calls of greenlets must overlap"
 """
 
 
 def test_greenlets_share_the_pool_and_wait_for_wechat_together() -> None:
+    together = threading.Barrier(8)
+
     def script(wire: Wire) -> Serve:
-        return lambda peer: slowly(wire, peer, 0.02)
+        def serve(peer: socket.socket) -> None:
+            # Nobody is answered before the whole pool has asked.
+            together.wait(60)
+            slowly(wire, peer, 0.02)
+
+        return serve
 
     with bench(script) as b:
         command = [sys.executable, "-c", GREENLETS, str(b.wire.port)]
         done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+            command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
         )
 
         assert done.returncode == 0, done.stderr
-        assert b.wire.connections <= 8
+        assert b.wire.connections == 8
