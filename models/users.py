@@ -106,11 +106,6 @@ def find_profile(session: Session, user_id: str) -> Profile | None:
     return None if user is None else profile_of(user)
 
 
-def find_profiles(session: Session, user_ids: Sequence[str]) -> list[Profile]:
-    """Return the profiles of those of ``user_ids`` that have a row."""
-    return [profile_of(user) for user in read_users(session, user_ids)]
-
-
 def read_users(session: Session, user_ids: Sequence[str]) -> Sequence[Row[Any]]:
     """Return the rows of ``user_ids`` as they are in SQL now, not as objects."""
     # Batches of hundreds: plain rows cost half of what tracked objects do.

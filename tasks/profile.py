@@ -18,12 +18,8 @@ log = get_logger(__name__)
 def warm_user_cache(work: Work) -> None:
     """Rebuild the cached profile from SQL: the deletion at the write may be lost."""
     house, user_id = work.resources, work.subject_id
-    users = house.stores.users
     try:
-        # Loaded as a reader does, under a lease: a change that comes meanwhile takes
-        # the lease away, and what was read before it is not stored over it.
-        users.delete(user_id)
-        users.load(user_id, lambda: _encoded(house, user_id))
+        house.stores.users.reload(user_id, lambda: _encoded(house, user_id))
     except RedisUnavailable:
         log.warning("cache not warmed", size=1)
 

@@ -68,6 +68,15 @@ class UserCache:
             commands.append(("SET", places[user_id].value, value, "PX", life))
         self._redis.execute_many(commands)
 
+    def reload(self, user_id: str, load: Callable[[], bytes | None]) -> None:
+        """Replace the profile by ``load()``, and by nothing a change has overtaken.
+
+        Loaded as a reader does, under a lease: a write that comes meanwhile takes the
+        lease away. Raises `RedisUnavailable`.
+        """
+        self.delete(user_id)
+        self.load(user_id, load)
+
     def delete(self, user_id: str) -> None:
         """Forget the profile, and refuse the value of whoever is loading it now."""
         place = self._place(user_id)
