@@ -6,6 +6,8 @@ seconds that pass, they pass here: `config/clock.py` is the only door to the tim
 
 from __future__ import annotations
 
+import threading
+
 from config.clock import monotonic, now_ms
 
 NS_PER_MS = 1_000_000
@@ -13,14 +15,17 @@ NS_PER_S = 1_000_000_000
 
 
 class StillClock:
-    """Both clocks begin at the true time; who sleeps moves them and waits for nobody.
+    """Both clocks begin at the true time; a test that sleeps moves them and waits not.
 
-    Only what asks `config.clock` is told this time: waits of the interpreter (events,
-    sockets, futures) and other processes have their own.
+    Sleepers of other threads wait truly and move nothing: one that looks again and
+    again in the background would let hours pass. Only what asks `config.clock` is told
+    this time: waits of the interpreter (events, sockets, futures) and other processes
+    have their own.
     """
 
     def __init__(self) -> None:
         self._ns, self._s = now_ms() * NS_PER_MS, monotonic()
+        self._owner, self._pause = threading.get_ident(), threading.Event()
 
     def time_ns(self) -> int:
         """Return the wall clock, as `time.time_ns`."""
@@ -32,7 +37,10 @@ class StillClock:
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass, as `time.sleep` does."""
-        self.move(seconds)
+        if threading.get_ident() == self._owner:
+            self.move(seconds)
+        else:
+            self._pause.wait(seconds)
 
     def move(self, seconds: float) -> None:
         """Let ``seconds`` pass at once."""

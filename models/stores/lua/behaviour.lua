@@ -35,7 +35,8 @@ local function note(key, stored, partner, seen)
     elseif not same and known ~= 0 then hops = hops + 1 end
     keep = math.floor(now / KEEP_MS) ~= math.floor(at / KEEP_MS)
   end
-  keep = count + 1 >= seen.busy and (keep or count < seen.busy)
+  -- Half a request of grace: a single float rounds the step over the line away.
+  keep = count + 1 >= seen.busy and (keep or count < seen.busy + 0.5)
   -- After three windows without a request a twentieth is left, which says nothing.
   redis.call('SET', key, struct.pack(ROW, now, count + 1, gaps, sum, squares,
     misses + seen.misses, hops, partner, turns, seen.route), 'PX', 3 * window)
