@@ -37,7 +37,7 @@ def run(ground: Ground, findings: Findings, counts: Mapping[str, int]) -> None:
     """Compare the rate without and with poison; then replay it by hand."""
     flood(ground, COUNT, WAITING, payload="10")
     ground.stack.wait(
-        lambda: ground.number(DONE, name=COUNT), within_s=60, what="work begins"
+        lambda: ground.number(DONE, name=COUNT) > 0, within_s=60, what="work begins"
     )
     rate(ground, counts["seconds"] // 4)
     alone = rate(ground, counts["seconds"])
